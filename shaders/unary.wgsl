@@ -1,0 +1,11 @@
+// A function of each element: one invocation computes four of them.
+{% include "lib/index.wgsl" %}
+{% include "lib/activation.wgsl" %}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) local: u32) {
+    let i = linear_index(group, groups, local);
+    if (i >= params.vectors) { return; }
+    y[i] = activate4(x[i]);
+}

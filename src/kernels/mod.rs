@@ -1,0 +1,206 @@
+//! One file per shader stem: which cases a kernel accepts, and how it is dispatched.
+//!
+//! Everything here is plain data and pure functions: a launch can be built and checked on a machine without an adapter.
+
+mod registry;
+mod shader;
+mod traits;
+mod unary;
+
+pub use registry::candidates;
+pub use shader::{Shader, TemplateError};
+pub use traits::{DeviceClass, DeviceTraits};
+
+use crate::ops::Op;
+use crate::tensor::TensorType;
+
+/// One op with the types it works on: what a kernel decides over.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The op.
+    pub op: &'a Op,
+    /// Types of its inputs.
+    pub inputs: &'a [TensorType],
+    /// Types of its outputs.
+    pub outputs: &'a [TensorType],
+}
+
+/// Why a kernel does not take a case.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct Refusal(pub String);
+
+impl Refusal {
+    /// A refusal with its reason.
+    pub fn because<T>(reason: impl Into<String>) -> Result<T, Refusal> {
+        Err(Refusal(reason.into()))
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A kernel: its stem names the shader file, the pipeline and the profiler's row.
+#[derive(Debug)]
+pub struct Kernel {
+    /// `shaders/<stem>.wgsl`.
+    pub stem: &'static str,
+    /// The launch for a case on a device, or why there is none.
+    pub accepts: fn(&Case<'_>, &DeviceTraits) -> Result<Launch, Refusal>,
+}
+
+/// Everything that is dispatched for one node, in order, and the scratch buffers between the dispatches.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Launch {
+    /// The dispatches, one after the other.
+    pub dispatches: Vec<Dispatch>,
+    /// Bytes of each scratch buffer.
+    pub scratch: Vec<u64>,
+}
+
+impl From<Dispatch> for Launch {
+    fn from(dispatch: Dispatch) -> Launch {
+        Launch { dispatches: vec![dispatch], scratch: Vec::new() }
+    }
+}
+
+/// One dispatch of one shader.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Dispatch {
+    /// The shader with its template options.
+    pub shader: Shader,
+    /// What is bound, in binding order from 1 on; binding 0 is the parameter block.
+    pub bindings: Vec<Binding>,
+    /// The parameter block: `u32` and `f32` words of the shader's `Params`.
+    #[serde(skip)]
+    pub params: Vec<u32>,
+    /// Workgroups per axis.
+    pub workgroups: [u32; 3],
+}
+
+/// A tensor of the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operand {
+    /// Input of the op.
+    Input(usize),
+    /// Output of the op.
+    Output(usize),
+    /// Scratch buffer of the launch.
+    Scratch(usize),
+}
+
+/// How a tensor is seen by the shader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// `var<storage, read> array<f32>`.
+    Read,
+    /// `var<storage, read> array<vec4<f32>>`; buffers are always padded to whole vectors.
+    ReadVec4,
+    /// `var<storage, read_write> array<f32>`.
+    Write,
+    /// `var<storage, read_write> array<vec4<f32>>`.
+    WriteVec4,
+    /// `var<uniform> array<vec4<f32>, N>`, for small constants that every invocation reads.
+    Uniform {
+        /// Number of vectors: the element count divided by 4, rounded up.
+        vectors: u32,
+    },
+    /// `texture_storage_2d<rgba32float, read>`, row-major texels of four elements, 4096 to a row.
+    Image,
+    /// `texture_storage_2d<r32float, read>`, row-major texels of one element, 4096 to a row.
+    ImageScalar,
+}
+
+impl Form {
+    /// Texels in one row of an image form.
+    pub const IMAGE_WIDTH: u32 = 4096;
+
+    /// Whether the shader writes through it.
+    pub fn is_write(self) -> bool {
+        matches!(self, Form::Write | Form::WriteVec4)
+    }
+
+    /// Elements of one texel of an image form; `None` for buffers.
+    pub fn texel(self) -> Option<u32> {
+        match self {
+            Form::Image => Some(4),
+            Form::ImageScalar => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The WGSL declaration under `@group(0) @binding(n)`.
+    fn declaration(self, name: &str) -> String {
+        match self {
+            Form::Read => format!("var<storage, read> {name}: array<f32>;"),
+            Form::ReadVec4 => format!("var<storage, read> {name}: array<vec4<f32>>;"),
+            Form::Write => format!("var<storage, read_write> {name}: array<f32>;"),
+            Form::WriteVec4 => format!("var<storage, read_write> {name}: array<vec4<f32>>;"),
+            Form::Uniform { vectors } => format!("var<uniform> {name}: array<vec4<f32>, {vectors}>;"),
+            Form::Image => format!("var {name}: texture_storage_2d<rgba32float, read>;"),
+            Form::ImageScalar => format!("var {name}: texture_storage_2d<r32float, read>;"),
+        }
+    }
+}
+
+/// A tensor bound to a shader.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Binding {
+    /// Its name in the shader.
+    pub name: &'static str,
+    /// Which tensor of the node.
+    pub operand: Operand,
+    /// How the shader sees it.
+    pub form: Form,
+}
+
+impl Binding {
+    /// Binds `operand` under `name`.
+    pub fn new(name: &'static str, operand: Operand, form: Form) -> Binding {
+        Binding { name, operand, form }
+    }
+}
+
+/// Declares a shader's parameter block once: the Rust struct, its words, and the WGSL `struct Params`.
+///
+/// Fields are `u32` or `f32`, so that both sides have the same layout whatever the address space.
+macro_rules! params {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $ty:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub(super) struct $name {
+            $(pub $field: $ty,)*
+        }
+
+        impl $name {
+            /// The WGSL declaration.
+            pub(super) const WGSL: &'static str =
+                concat!("struct Params {\n", $("    ", stringify!($field), ": ", stringify!($ty), ",\n",)* "}");
+
+            /// The block as words.
+            pub(super) fn words(&self) -> Vec<u32> {
+                vec![$(params!(@word self.$field, $ty),)*]
+            }
+        }
+    };
+    (@word $value:expr, u32) => { $value };
+    (@word $value:expr, f32) => { $value.to_bits() };
+}
+use params;
+
+/// Invocations in the workgroups of kernels that give each invocation one piece of linear work (`lib/index.wgsl`).
+const LINEAR_WORKGROUP: u64 = 64;
+
+/// The count and the grid for `items` pieces of linear work, one per invocation.
+fn linear(items: usize, traits: &DeviceTraits) -> Result<(u32, [u32; 3]), Refusal> {
+    let groups = (items as u64).div_ceil(LINEAR_WORKGROUP);
+    match (u32::try_from(items), traits.fold(groups)) {
+        (Ok(count), Some(workgroups)) => Ok((count, workgroups)),
+        _ => Refusal::because(format!("{items} pieces of work are more than one dispatch can count")),
+    }
+}

@@ -1,0 +1,21 @@
+//! The list of all templates, and the candidates of each op in order of preference.
+
+use super::{Kernel, unary};
+use crate::ops::Op;
+
+/// Every template under `shaders/`, by the name that templates include it with.
+pub(super) const TEMPLATES: &[(&str, &str)] = &[
+    ("lib/activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
+    ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
+    ("unary", include_str!("../../shaders/unary.wgsl")),
+];
+
+/// The kernels that may take an op, the fastest first and the one that takes every case last.
+///
+/// A reshape has none: it is planned as another name for the same buffer.
+pub fn candidates(op: &Op) -> &'static [Kernel] {
+    match op {
+        Op::Unary(_) => &[unary::KERNEL],
+        _ => &[],
+    }
+}

@@ -1,0 +1,170 @@
+//! The closed set of ops: what each one means, apart from any device or file format.
+//!
+//! Activations are `[batch.., spatial.., channels]`, dense and row-major. Each op has, in its own file or folder, its
+//! shape rule, its CPU reference, its gradient (or why there is none), its cost and its accuracy class.
+
+mod batch_norm;
+mod binary;
+mod concat;
+mod conv;
+mod conv_transpose;
+mod cost;
+mod expand;
+mod gradient;
+mod matmul;
+mod normalize;
+mod pad;
+mod pool;
+mod reduce;
+mod reshape;
+mod resize;
+mod slice;
+mod softmax;
+mod transpose;
+mod unary;
+
+pub use batch_norm::BatchNorm;
+pub use binary::{Binary, BinaryFn};
+pub use concat::Concat;
+pub use conv::{Conv, ConvSite, Epilogue, Filters};
+pub use conv_transpose::{ConvTranspose, ConvTransposeSite, TransposeAxis};
+pub use cost::Cost;
+pub use expand::Expand;
+pub use gradient::Gradient;
+pub use matmul::{MatMul, MatMulSite};
+pub use normalize::Normalize;
+pub use pad::{Pad, PadMode};
+pub use pool::{Pool, PoolKind, PoolSite};
+pub use reduce::{Reduce, ReduceFn};
+pub use reshape::{Dim, Reshape};
+pub use resize::{Resize, ResizeMode};
+pub use slice::{Slice, SliceAxis};
+pub use softmax::{Softmax, SoftmaxKind};
+pub use transpose::Transpose;
+pub use unary::{Unary, UnaryFn};
+
+use crate::error::ShapeError;
+use crate::tensor::{Accuracy, DType, Tensor, TensorType};
+
+/// What every op states about itself. There are no default bodies: an op that lacks one does not compile.
+pub trait OpSpec {
+    /// The op's name in prints and errors.
+    fn name(&self) -> &'static str;
+
+    /// The shape rule.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when the op does not take these inputs.
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, ShapeError>;
+
+    /// The CPU reference: plain loops with `f64` accumulators, the oracle of every kernel.
+    ///
+    /// # Errors
+    /// As [`OpSpec::infer`]; nothing else goes wrong for inputs that it accepts.
+    fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError>;
+
+    /// The derivative, or why there is none.
+    fn gradient(&self) -> Gradient;
+
+    /// Multiply-accumulates and bytes.
+    fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost;
+
+    /// How close a kernel must come to the reference.
+    fn accuracy(&self, inputs: &[TensorType]) -> Accuracy;
+}
+
+macro_rules! ops {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// One op with its attributes.
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        pub enum Op {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl Op {
+            /// The op's own statement of itself.
+            pub fn spec(&self) -> &dyn OpSpec {
+                match self {
+                    $(Op::$name(op) => op,)*
+                }
+            }
+        }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Op {
+                Op::$name(op)
+            }
+        })*
+    };
+}
+
+ops! {
+    /// Convolution over 0 to 3 spatial axes; depthwise, pointwise, shared-kernel and dense are its special cases.
+    Conv,
+    /// Transposed convolution.
+    ConvTranspose,
+    /// Max and average pooling.
+    Pool,
+    /// Batched matrix product of two computed operands.
+    MatMul,
+    /// A function of each element.
+    Unary,
+    /// A function of two elements, with broadcasting.
+    Binary,
+    /// Reduction over axes.
+    Reduce,
+    /// Softmax and its kin along one axis.
+    Softmax,
+    /// Mean and variance normalisation over axes, with scale and offset (layer and group normalisation).
+    Normalize,
+    /// Batch normalisation with given statistics.
+    BatchNorm,
+    /// The same elements under another shape.
+    Reshape,
+    /// Permutation of axes.
+    Transpose,
+    /// Concatenation along an axis.
+    Concat,
+    /// Part of a tensor, per axis from, to and step.
+    Slice,
+    /// Elements added around a tensor.
+    Pad,
+    /// Spatial up- and downsampling.
+    Resize,
+    /// Repetition along axes of size 1.
+    Expand,
+}
+
+impl std::fmt::Display for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.spec().name())
+    }
+}
+
+/// Checks the number of inputs and that all of them are `f32`.
+fn expect_f32(op: &'static str, inputs: &[TensorType], count: usize) -> Result<(), ShapeError> {
+    if inputs.len() != count {
+        return Err(ShapeError::Inputs { op, expected: count, found: inputs.len() });
+    }
+    match inputs.iter().find(|input| input.dtype != DType::F32) {
+        Some(input) => Err(ShapeError::mismatch(op, format!("works on f32 and got {input}; cast it first"))),
+        None => Ok(()),
+    }
+}
+
+/// Types of the reference's inputs, for running the shape rule inside it.
+fn types(inputs: &[&Tensor]) -> Vec<TensorType> {
+    inputs.iter().map(|tensor| tensor.tensor_type()).collect()
+}
+
+/// The elements of each input.
+fn values<'a>(op: &'static str, inputs: &[&'a Tensor]) -> Result<Vec<&'a [f32]>, ShapeError> {
+    inputs.iter().map(|tensor| tensor.f32s().map_err(|source| ShapeError::Tensor { op, source })).collect()
+}
+
+/// The single output of a reference.
+fn output(op: &'static str, ty: &TensorType, data: Vec<f32>) -> Result<Vec<Tensor>, ShapeError> {
+    Tensor::from_f32(ty.shape.clone(), data)
+        .map(|tensor| vec![tensor])
+        .map_err(|source| ShapeError::Tensor { op, source })
+}

@@ -1,0 +1,85 @@
+//! Mean and variance normalisation over axes: layer and group normalisation.
+
+use serde::Serialize;
+
+use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use crate::error::ShapeError;
+use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
+
+/// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance taken over `axes` of the same tensor.
+///
+/// Inputs: `x`, `gamma`, `beta`; the latter two broadcast to `x`. Group normalisation is this op on a reshaped tensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Normalize {
+    /// Axes over which the statistics are taken.
+    pub axes: Vec<usize>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl Normalize {
+    /// Elements that share one mean and variance.
+    pub fn length(&self, input: &Shape) -> usize {
+        self.axes.iter().filter_map(|&axis| input.get(axis)).product()
+    }
+}
+
+impl OpSpec for Normalize {
+    fn name(&self) -> &'static str {
+        "Normalize"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        expect_f32(self.name(), inputs, 3)?;
+        let x = &inputs[0].shape;
+        if self.axes.iter().any(|&axis| axis >= x.rank()) {
+            return Err(ShapeError::mismatch(self.name(), format!("axes {:?} of {x}", self.axes)));
+        }
+        match inputs[1..].iter().find(|input| input.shape.broadcast_strides(x).is_none()) {
+            Some(input) => Err(ShapeError::mismatch(self.name(), format!("{} does not broadcast to {x}", input.shape))),
+            None => Ok(vec![inputs[0].clone()]),
+        }
+    }
+
+    fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
+        let ty = self.infer(&types(inputs))?.remove(0);
+        let data = values(self.name(), inputs)?;
+        let (shape, own) = (&ty.shape, ty.shape.strides());
+        let statistics: Shape =
+            (0..shape.rank()).map(|axis| if self.axes.contains(&axis) { 1 } else { shape[axis] }).collect();
+        let offset = |i: usize, strides: &[usize]| -> usize {
+            (0..shape.rank()).map(|axis| i / own[axis] % shape[axis] * strides[axis]).sum()
+        };
+        let group = statistics.broadcast_strides(shape).unwrap_or_default();
+        let length = self.length(shape) as f64;
+        let mut mean = vec![0f64; statistics.elements()];
+        for (i, &x) in data[0].iter().enumerate() {
+            mean[offset(i, &group)] += f64::from(x) / length;
+        }
+        let mut variance = vec![0f64; statistics.elements()];
+        for (i, &x) in data[0].iter().enumerate() {
+            let at = offset(i, &group);
+            variance[at] += (f64::from(x) - mean[at]).powi(2) / length;
+        }
+        let gamma = inputs[1].shape().broadcast_strides(shape).unwrap_or_default();
+        let beta = inputs[2].shape().broadcast_strides(shape).unwrap_or_default();
+        let y = data[0].iter().enumerate().map(|(i, &x)| {
+            let at = offset(i, &group);
+            let unit = (f64::from(x) - mean[at]) / (variance[at] + f64::from(self.epsilon)).sqrt();
+            (unit * f64::from(data[1][offset(i, &gamma)]) + f64::from(data[2][offset(i, &beta)])) as f32
+        });
+        output(self.name(), &ty, y.collect())
+    }
+
+    fn gradient(&self) -> Gradient {
+        Gradient::UNAVAILABLE
+    }
+
+    fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
+        Cost::new(0, inputs, outputs)
+    }
+
+    fn accuracy(&self, inputs: &[TensorType]) -> Accuracy {
+        Accuracy::NormalizedReduction { length: inputs.first().map_or(1, |input| self.length(&input.shape)) }
+    }
+}

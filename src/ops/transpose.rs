@@ -1,0 +1,65 @@
+//! Permutation of axes.
+
+use serde::Serialize;
+
+use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use crate::error::ShapeError;
+use crate::tensor::{Accuracy, Tensor, TensorType};
+
+/// Output axis `i` is input axis `perm[i]`. One input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transpose {
+    /// A permutation of the input's axes.
+    pub perm: Vec<usize>,
+}
+
+impl OpSpec for Transpose {
+    fn name(&self) -> &'static str {
+        "Transpose"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        expect_f32(self.name(), inputs, 1)?;
+        let shape = &inputs[0].shape;
+        let mut sorted = self.perm.clone();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..shape.rank()) {
+            return Err(ShapeError::mismatch(
+                self.name(),
+                format!("{:?} is no permutation of the axes of {shape}", self.perm),
+            ));
+        }
+        Ok(vec![TensorType::f32(self.perm.iter().map(|&axis| shape[axis]).collect::<Vec<_>>())])
+    }
+
+    fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
+        let ty = self.infer(&types(inputs))?.remove(0);
+        let x = values(self.name(), inputs)?[0];
+        let source = inputs[0].shape().strides();
+        let own = ty.shape.strides();
+        let y = (0..ty.shape.elements())
+            .map(|i| {
+                let offset: usize = self
+                    .perm
+                    .iter()
+                    .enumerate()
+                    .map(|(axis, &from)| i / own[axis] % ty.shape[axis] * source[from])
+                    .sum();
+                x[offset]
+            })
+            .collect();
+        output(self.name(), &ty, y)
+    }
+
+    fn gradient(&self) -> Gradient {
+        Gradient::UNAVAILABLE
+    }
+
+    fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
+        Cost::new(0, inputs, outputs)
+    }
+
+    fn accuracy(&self, _inputs: &[TensorType]) -> Accuracy {
+        Accuracy::Exact
+    }
+}

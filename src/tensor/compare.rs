@@ -1,0 +1,187 @@
+//! Comparison of a computed tensor with its reference, under a named accuracy class.
+
+use serde::Serialize;
+
+use crate::tensor::Tensor;
+
+/// How close a kernel must come to the CPU reference. The class follows from what the op does, not from a device.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accuracy {
+    /// Data movement and selection: the same bits.
+    Exact,
+    /// A handful of correctly rounded operations per element.
+    Elementwise,
+    /// `exp`, `tanh`, `pow` and their kin, whose precision WGSL bounds loosely.
+    Transcendental,
+    /// A sum of `length` products in any order.
+    Reduction {
+        /// Number of terms summed into one output element.
+        length: usize,
+    },
+    /// A reduction whose result goes through a transcendental function or a division.
+    NormalizedReduction {
+        /// Number of terms summed into one output element.
+        length: usize,
+    },
+}
+
+impl Accuracy {
+    /// Relative and absolute tolerance; the absolute one is in units of the largest magnitude in the reference.
+    ///
+    /// Rounding errors of a sum grow with the square root of its length for either sign of term (Higham, Accuracy and
+    /// Stability of Numerical Algorithms, section 2.8), so that is what the class allows, with a margin of four.
+    fn tolerances(self) -> (f64, f64) {
+        let epsilon = f64::from(f32::EPSILON);
+        let sum = |length: usize| epsilon * (4.0 + 4.0 * (length as f64).sqrt());
+        match self {
+            Accuracy::Exact => (0.0, 0.0),
+            Accuracy::Elementwise => (4.0 * epsilon, epsilon),
+            Accuracy::Transcendental => (2e-5, 2e-6),
+            Accuracy::Reduction { length } => (8.0 * epsilon, sum(length)),
+            Accuracy::NormalizedReduction { length } => (2e-5, 2e-6 + sum(length)),
+        }
+    }
+
+    /// The looser of two classes, for steps that combine them (a convolution with an activation epilogue).
+    pub fn and(self, other: Accuracy) -> Accuracy {
+        use Accuracy::{Elementwise, Exact, NormalizedReduction, Reduction, Transcendental};
+        match (self, other) {
+            (Exact, other) | (other, Exact) => other,
+            (Elementwise, other) | (other, Elementwise) => other,
+            (Transcendental, Transcendental) => Transcendental,
+            (Transcendental, Reduction { length } | NormalizedReduction { length })
+            | (Reduction { length } | NormalizedReduction { length }, Transcendental) => NormalizedReduction { length },
+            (Reduction { length: a }, Reduction { length: b }) => Reduction { length: a.max(b) },
+            (
+                Reduction { length: a } | NormalizedReduction { length: a },
+                Reduction { length: b } | NormalizedReduction { length: b },
+            ) => NormalizedReduction { length: a.max(b) },
+        }
+    }
+}
+
+/// The outcome of [`compare`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Every element lies within its tolerance.
+    pub pass: bool,
+    /// Position of the worst element (the largest error in units of its tolerance).
+    pub worst: Vec<usize>,
+    /// The computed value there.
+    pub actual: f64,
+    /// The reference value there.
+    pub expected: f64,
+    /// What the difference was allowed to be there.
+    pub allowed: f64,
+    /// Largest absolute difference anywhere.
+    pub max_difference: f64,
+    /// How many elements lie outside their tolerance.
+    pub outside: usize,
+    /// Why the tensors cannot be compared at all (shape or element type), when they cannot.
+    pub incomparable: Option<String>,
+}
+
+impl std::fmt::Display for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(why) = &self.incomparable {
+            return f.write_str(why);
+        }
+        write!(
+            f,
+            "{} outside tolerance; worst at {:?}: {:e} where {:e} was expected (difference {:.3e}, allowed {:.3e})",
+            self.outside,
+            self.worst,
+            self.actual,
+            self.expected,
+            (self.actual - self.expected).abs(),
+            self.allowed
+        )
+    }
+}
+
+/// Compares `actual` with `expected` element by element. `scale` multiplies the tolerances of the class (1 as a rule).
+///
+/// NaN equals only NaN, and an infinity only itself.
+pub fn compare(actual: &Tensor, expected: &Tensor, accuracy: Accuracy, scale: f64) -> Comparison {
+    let mut result = Comparison {
+        pass: true,
+        worst: Vec::new(),
+        actual: 0.0,
+        expected: 0.0,
+        allowed: 0.0,
+        max_difference: 0.0,
+        outside: 0,
+        incomparable: None,
+    };
+    if actual.tensor_type() != expected.tensor_type() {
+        result.pass = false;
+        result.incomparable = Some(format!("{} where {} was expected", actual.tensor_type(), expected.tensor_type()));
+        return result;
+    }
+    let (actual_f32, expected_f32) = (actual.to_f32(), expected.to_f32());
+    let (Ok(a), Ok(e)) = (actual_f32.f32s(), expected_f32.f32s()) else { return result };
+    let (relative, absolute) = accuracy.tolerances();
+    let largest = e.iter().filter(|v| v.is_finite()).fold(0f64, |largest, &v| largest.max(f64::from(v).abs()));
+    let mut worst_ratio = -1.0;
+    for (i, (&a, &e)) in a.iter().zip(e).enumerate() {
+        let same = a == e || (a.is_nan() && e.is_nan());
+        let (a, e) = (f64::from(a), f64::from(e));
+        // The smallest normal number keeps the ratio finite and lets flushed subnormals pass.
+        let allowed = scale * (relative * e.abs() + absolute * largest) + f64::from(f32::MIN_POSITIVE);
+        let difference = if same { 0.0 } else { (a - e).abs() };
+        let ratio = if difference.is_finite() { difference / allowed } else { f64::INFINITY };
+        if ratio > 1.0 {
+            result.outside += 1;
+            result.pass = false;
+        }
+        if difference.is_finite() {
+            result.max_difference = result.max_difference.max(difference);
+        }
+        if ratio > worst_ratio {
+            worst_ratio = ratio;
+            result.worst = position(actual.shape(), i);
+            (result.actual, result.expected, result.allowed) = (a, e, allowed);
+        }
+    }
+    result
+}
+
+fn position(shape: &[usize], mut index: usize) -> Vec<usize> {
+    let mut position = vec![0; shape.len()];
+    for (axis, &size) in shape.iter().enumerate().rev() {
+        position[axis] = index % size.max(1);
+        index /= size.max(1);
+    }
+    position
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_and_infinity_only_equal_themselves() {
+        let reference = Tensor::from_f32([3], vec![1.0, f32::NAN, f32::INFINITY]).unwrap();
+        assert!(compare(&reference, &reference, Accuracy::Exact, 1.0).pass);
+        let wrong = Tensor::from_f32([3], vec![f32::NAN, f32::NAN, f32::INFINITY]).unwrap();
+        let found = compare(&wrong, &reference, Accuracy::Reduction { length: 9 }, 1.0);
+        assert!(!found.pass && found.worst == vec![0]);
+        let wrong = Tensor::from_f32([3], vec![1.0, f32::NAN, f32::MAX]).unwrap();
+        assert!(!compare(&wrong, &reference, Accuracy::Transcendental, 1.0).pass);
+    }
+
+    #[test]
+    fn the_worst_element_is_found() {
+        let reference = Tensor::from_fn([2, 3], |i| i as f32);
+        let wrong = Tensor::from_fn([2, 3], |i| if i == 4 { 4.5 } else { i as f32 });
+        let found = compare(&wrong, &reference, Accuracy::Elementwise, 1.0);
+        assert_eq!((found.pass, found.worst.as_slice(), found.outside), (false, &[1, 1][..], 1));
+    }
+
+    #[test]
+    fn shapes_must_agree() {
+        let found = compare(&Tensor::full([2, 3], 0.0), &Tensor::full([3, 2], 0.0), Accuracy::Exact, 1.0);
+        assert!(!found.pass && found.incomparable.is_some());
+    }
+}
