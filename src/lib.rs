@@ -1,7 +1,13 @@
 //! Convolutional networks on any GPU through `wgpu`.
 
+pub mod cases;
+pub mod cpu;
 pub mod error;
+pub mod gpu;
 pub mod graph;
 pub mod kernels;
 pub mod ops;
+pub mod passes;
+pub mod plan;
+pub mod session;
 pub mod tensor;

@@ -1,7 +1,13 @@
 //! Error types, one enum per layer; each says what was wrong, where, what was expected and the way out.
 
+mod gpu;
 mod graph;
+mod plan;
+mod session;
 mod tensor;
 
+pub use gpu::GpuError;
 pub use graph::GraphError;
+pub use plan::PlanError;
+pub use session::SessionError;
 pub use tensor::{ShapeError, TensorError, WindowError};

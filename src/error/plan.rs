@@ -1,0 +1,41 @@
+//! Errors of planning: choosing a kernel and a buffer for every step.
+
+use thiserror::Error;
+
+/// A graph cannot be planned for a device.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// No kernel takes a node.
+    #[error("no kernel takes `{node}` ({op}) on this device: {}", reasons.join("; "))]
+    NoKernel {
+        /// The node.
+        node: String,
+        /// Its op.
+        op: String,
+        /// What every candidate said.
+        reasons: Vec<String>,
+    },
+    /// A tensor is larger than the device can bind.
+    #[error(
+        "`{value}` needs {bytes} bytes and this device binds at most {limit} at once; use a smaller batch or picture"
+    )]
+    TooLarge {
+        /// The tensor.
+        value: String,
+        /// Its size.
+        bytes: u64,
+        /// The device's limit.
+        limit: u64,
+    },
+    /// A value has another element type than `f32`.
+    #[error("`{value}` is {found}; plans compute with f32 only")]
+    DType {
+        /// The value.
+        value: String,
+        /// Its type.
+        found: String,
+    },
+    /// The graph contradicts itself.
+    #[error("the graph cannot be planned: {0}")]
+    Graph(String),
+}

@@ -1,0 +1,260 @@
+//! A plan made ready on a device: buffers, pipelines, bind groups and one parameter buffer.
+
+use std::sync::Arc;
+
+use super::device::Device;
+use super::memory::SharedWeights;
+use super::pipeline::{PARAMS_STRIDE, Pipeline};
+use crate::error::GpuError;
+use crate::kernels::Dispatch;
+use crate::plan::{Action, BufferRef, Plan, Resource, padded};
+
+/// A plan with everything it needs on a device. Running it allocates nothing.
+pub struct Executable {
+    pub(super) device: Device,
+    pub(super) plan: Arc<Plan>,
+    pub(super) own: Bound,
+    pub(super) staging: wgpu::Buffer,
+    pipelines: Vec<Arc<Pipeline>>,
+    params: wgpu::Buffer,
+    constants: Vec<wgpu::Buffer>,
+    slots: Vec<wgpu::Buffer>,
+    images: Vec<wgpu::Texture>,
+}
+
+/// The actions of a plan tied to particular input and output buffers.
+pub struct Bound {
+    /// The buffers that hold the inputs, in the plan's order.
+    pub inputs: Vec<wgpu::Buffer>,
+    /// The buffers that take the outputs, in the plan's order.
+    pub outputs: Vec<wgpu::Buffer>,
+    pub(super) steps: Vec<Vec<BoundAction>>,
+}
+
+pub(super) enum BoundAction {
+    CopyToImage { buffer: wgpu::Buffer, texture: wgpu::Texture, texel: u32, texels: u32 },
+    Copy { source: wgpu::Buffer, target: wgpu::Buffer, bytes: u64 },
+    Dispatch { pipeline: Arc<Pipeline>, group: wgpu::BindGroup, offset: u32, workgroups: [u32; 3] },
+}
+
+impl Executable {
+    /// Allocates, uploads and compiles what a plan needs. `progress(done, total)` counts compiled pipelines.
+    ///
+    /// # Errors
+    /// [`GpuError`] when memory runs out, a shader is refused, or the device is lost.
+    pub fn compile(
+        device: &Device,
+        plan: Arc<Plan>,
+        weights: &SharedWeights,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Executable, GpuError> {
+        let dispatches: Vec<&Dispatch> = plan
+            .steps
+            .iter()
+            .flat_map(|step| &step.actions)
+            .filter_map(|action| match action {
+                Action::Dispatch { dispatch, .. } => Some(dispatch),
+                _ => None,
+            })
+            .collect();
+        let pipelines = device.pipelines(&dispatches, progress)?;
+        let params_bytes = dispatches.iter().map(|dispatch| params_bytes(dispatch)).sum::<u64>().max(PARAMS_STRIDE);
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let params = device.buffer("parameters", params_bytes, usage)?;
+        let mut words = Vec::new();
+        for dispatch in &dispatches {
+            words.extend_from_slice(&dispatch.params);
+            words.resize((words.len() * 4).next_multiple_of(PARAMS_STRIDE as usize) / 4, 0u32);
+        }
+        if !words.is_empty() {
+            device.scoped("writing parameters", || {
+                device.shared.queue.write_buffer(&params, 0, bytemuck::cast_slice(&words));
+            })?;
+        }
+        let constants =
+            plan.constants.iter().map(|tensor| weights.buffer(device, tensor)).collect::<Result<Vec<_>, _>>()?;
+        let slots = plan.slots.iter().map(|&bytes| device.slot(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let images = plan
+            .images
+            .iter()
+            .map(|&image| match image.constant.and_then(|constant| plan.constants.get(constant)) {
+                Some(tensor) => weights.image(device, tensor, image),
+                None => device.texture(image),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let port_buffers = |ports: &[crate::plan::Port]| {
+            ports.iter().map(|port| device.tensor_buffer(&port.name, &port.ty)).collect::<Result<Vec<_>, _>>()
+        };
+        let (inputs, outputs) = (port_buffers(&plan.inputs)?, port_buffers(&plan.outputs)?);
+        let staging_bytes = plan.outputs.iter().map(|port| padded(&port.ty)).sum::<u64>().max(16);
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = device.buffer("readback", staging_bytes, usage)?;
+        let empty = Bound { inputs: Vec::new(), outputs: Vec::new(), steps: Vec::new() };
+        let mut executable = Executable {
+            device: device.clone(),
+            plan,
+            own: empty,
+            staging,
+            pipelines,
+            params,
+            constants,
+            slots,
+            images,
+        };
+        executable.own = executable.bind(inputs, outputs)?;
+        Ok(executable)
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Ties the plan to the caller's own buffers; the run then never copies through the host.
+    ///
+    /// Buffers need `STORAGE`, and `COPY_SRC` (inputs) or `COPY_DST` (outputs); their size is that of the tensor rounded
+    /// up to a multiple of 16 bytes.
+    ///
+    /// # Errors
+    /// [`GpuError::Binding`] when a buffer is missing, too small, or lacks a usage.
+    pub fn bind(&self, inputs: Vec<wgpu::Buffer>, outputs: Vec<wgpu::Buffer>) -> Result<Bound, GpuError> {
+        check_buffers(&self.plan.inputs, &inputs, wgpu::BufferUsages::COPY_SRC)?;
+        check_buffers(&self.plan.outputs, &outputs, wgpu::BufferUsages::COPY_DST)?;
+        let mut bound = Bound { inputs, outputs, steps: Vec::with_capacity(self.plan.steps.len()) };
+        let mut pipelines = self.pipelines.iter();
+        let mut offset = 0u64;
+        for step in &self.plan.steps {
+            let mut actions = Vec::with_capacity(step.actions.len());
+            for action in &step.actions {
+                actions.push(match action {
+                    Action::CopyToImage { source, image, texels } => BoundAction::CopyToImage {
+                        buffer: self.resolve(*source, &bound)?.clone(),
+                        texture: self.image(*image)?.clone(),
+                        texel: self.plan.images.get(*image).map_or(4, |image| image.texel),
+                        texels: *texels,
+                    },
+                    Action::Copy { source, target, bytes } => BoundAction::Copy {
+                        source: self.resolve(*source, &bound)?.clone(),
+                        target: self.resolve(*target, &bound)?.clone(),
+                        bytes: *bytes,
+                    },
+                    Action::Dispatch { dispatch, resources } => {
+                        let pipeline = pipelines.next().ok_or_else(|| missing("a pipeline"))?.clone();
+                        let group = self.bind_group(dispatch, resources, &pipeline, &bound)?;
+                        let action = BoundAction::Dispatch {
+                            pipeline,
+                            group,
+                            offset: offset as u32,
+                            workgroups: dispatch.workgroups,
+                        };
+                        offset += params_bytes(dispatch);
+                        action
+                    }
+                });
+            }
+            bound.steps.push(actions);
+        }
+        Ok(bound)
+    }
+
+    fn bind_group(
+        &self,
+        dispatch: &Dispatch,
+        resources: &[Resource],
+        pipeline: &Pipeline,
+        bound: &Bound,
+    ) -> Result<wgpu::BindGroup, GpuError> {
+        let views: Vec<Option<wgpu::TextureView>> = resources
+            .iter()
+            .map(|resource| match resource {
+                Resource::Image(image) => {
+                    Ok(Some(self.image(*image)?.create_view(&wgpu::TextureViewDescriptor::default())))
+                }
+                Resource::Buffer(_) => Ok(None),
+            })
+            .collect::<Result<_, GpuError>>()?;
+        let block = (dispatch.params.len() as u64 * 4).next_multiple_of(16).max(16);
+        let mut entries = vec![wgpu::BindGroupEntry {
+            binding: 0,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &self.params,
+                offset: 0,
+                size: wgpu::BufferSize::new(block),
+            }),
+        }];
+        for ((resource, view), binding) in resources.iter().zip(&views).zip(1..) {
+            let resource = match (resource, view) {
+                (Resource::Buffer(buffer), _) => self.resolve(*buffer, bound)?.as_entire_binding(),
+                (Resource::Image(_), Some(view)) => wgpu::BindingResource::TextureView(view),
+                (Resource::Image(_), None) => return Err(missing("an image")),
+            };
+            entries.push(wgpu::BindGroupEntry { binding, resource });
+        }
+        self.device.scoped(&format!("the bindings of `{}`", dispatch.shader.stem), || {
+            self.device.shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(dispatch.shader.stem),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+        })
+    }
+
+    pub(super) fn resolve<'a>(&'a self, buffer: BufferRef, bound: &'a Bound) -> Result<&'a wgpu::Buffer, GpuError> {
+        let (buffers, index) = match buffer {
+            BufferRef::Input(i) => (&bound.inputs, i),
+            BufferRef::Output(i) => (&bound.outputs, i),
+            BufferRef::Constant(i) => (&self.constants, i),
+            BufferRef::Slot(i) => (&self.slots, i),
+        };
+        buffers.get(index).ok_or_else(|| missing("a buffer"))
+    }
+
+    fn image(&self, image: usize) -> Result<&wgpu::Texture, GpuError> {
+        self.images.get(image).ok_or_else(|| missing("an image"))
+    }
+}
+
+fn missing(what: &str) -> GpuError {
+    GpuError::Validation {
+        doing: "binding a plan".into(),
+        what: format!("the plan names {what} that it does not have"),
+    }
+}
+
+/// Room that a dispatch's parameter block takes in the parameter buffer.
+fn params_bytes(dispatch: &Dispatch) -> u64 {
+    (dispatch.params.len() as u64 * 4).next_multiple_of(PARAMS_STRIDE)
+}
+
+fn check_buffers(
+    ports: &[crate::plan::Port],
+    buffers: &[wgpu::Buffer],
+    copy: wgpu::BufferUsages,
+) -> Result<(), GpuError> {
+    let wrong = |name: &str, what: String| Err(GpuError::Binding { name: name.into(), what });
+    for (i, port) in ports.iter().enumerate() {
+        let Some(buffer) = buffers.get(i) else {
+            return wrong(&port.name, format!("no buffer was given for it ({} in all)", buffers.len()));
+        };
+        let needed = wgpu::BufferUsages::STORAGE | copy;
+        if !buffer.usage().contains(needed) {
+            return wrong(&port.name, format!("its buffer has the usages {:?} and needs {needed:?}", buffer.usage()));
+        }
+        if buffer.size() < padded(&port.ty) {
+            return wrong(
+                &port.name,
+                format!("its buffer has {} bytes; {} needs {}", buffer.size(), port.ty, padded(&port.ty)),
+            );
+        }
+    }
+    match buffers.len() > ports.len() {
+        true => wrong("binding", format!("{} buffers were given for {}", buffers.len(), ports.len())),
+        false => Ok(()),
+    }
+}
+
+impl std::fmt::Debug for Executable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executable").field("steps", &self.plan.steps.len()).finish_non_exhaustive()
+    }
+}

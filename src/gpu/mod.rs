@@ -1,0 +1,12 @@
+//! Everything that speaks to wgpu: devices, pipelines, buffers, runs and profiles. No other room names it.
+
+mod device;
+mod executable;
+mod memory;
+mod pipeline;
+mod profile;
+mod run;
+
+pub use device::{AdapterSummary, Device, ShaderChecks, adapters};
+pub use executable::{Bound, Executable};
+pub use memory::{SharedWeights, Weights};

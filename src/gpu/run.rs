@@ -1,0 +1,310 @@
+//! Running a compiled plan: one submit, and one readback of all outputs.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Waker};
+
+use super::device::{Device, lock};
+use super::executable::{Bound, BoundAction, Executable};
+use super::memory::copy_to_image;
+use crate::error::GpuError;
+use crate::plan::{BufferRef, padded};
+use crate::tensor::{Tensor, TensorType};
+
+impl Executable {
+    /// Uploads the inputs (in the plan's order), runs, and reads the outputs back.
+    ///
+    /// # Errors
+    /// [`GpuError`] when an input does not fit, the device is lost, or the results cannot be read back.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, GpuError> {
+        self.upload(inputs)?;
+        self.submit(&self.own, true)?;
+        let (send, receive) = mpsc::channel();
+        self.staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver is gone only when this function has already failed.
+            let _ = send.send(result);
+        });
+        self.device.wait()?;
+        let mapped = receive.recv().map_err(|e| GpuError::Readback(e.to_string()))?;
+        self.collect(mapped.map_err(|e| GpuError::Readback(e.to_string())))
+    }
+
+    /// As [`Executable::run`], without blocking the calling thread while the device works.
+    ///
+    /// # Errors
+    /// As [`Executable::run`].
+    pub async fn run_async(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, GpuError> {
+        self.upload(inputs)?;
+        self.submit(&self.own, true)?;
+        let shared: Arc<Mutex<(Option<Result<(), String>>, Option<Waker>)>> = Arc::default();
+        let slot = shared.clone();
+        self.staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let mut slot = lock(&slot);
+            slot.0 = Some(result.map_err(|e| e.to_string()));
+            if let Some(waker) = slot.1.take() {
+                waker.wake();
+            }
+        });
+        // Native devices call back only while somebody polls them; on the web the browser does.
+        let device = self.device.clone();
+        let poller = std::thread::Builder::new().name("wgconv poll".into()).spawn(move || device.wait());
+        if poller.is_err() {
+            self.device.wait()?;
+        }
+        let mapped = std::future::poll_fn(|context| {
+            let mut slot = lock(&shared);
+            match slot.0.take() {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    slot.1 = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        self.collect(mapped.map_err(GpuError::Readback))
+    }
+
+    /// Runs on the caller's own buffers and returns when the work is submitted; nothing passes through the host.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device is lost or refuses the work.
+    pub fn run_bound(&self, bound: &Bound) -> Result<(), GpuError> {
+        self.submit(bound, false)
+    }
+
+    /// Writes the inputs into their buffers.
+    ///
+    /// # Errors
+    /// [`GpuError::Binding`] when the number or the types of the inputs are not those of the plan.
+    pub fn upload(&self, inputs: &[Tensor]) -> Result<(), GpuError> {
+        let expected = &self.plan.inputs;
+        if inputs.len() != expected.len() {
+            let what = format!("{} inputs were given for {}", inputs.len(), expected.len());
+            return Err(GpuError::Binding { name: "inputs".into(), what });
+        }
+        for ((tensor, port), buffer) in inputs.iter().zip(expected).zip(&self.own.inputs) {
+            if tensor.tensor_type() != port.ty {
+                let what = format!("{} was given where {} is expected", tensor.tensor_type(), port.ty);
+                return Err(GpuError::Binding { name: port.name.clone(), what });
+            }
+            self.device.upload(buffer, tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Runs on what was uploaded last and waits for the end; the outputs stay on the device.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device is lost or refuses the work.
+    pub fn execute(&self) -> Result<(), GpuError> {
+        self.submit(&self.own, false)?;
+        self.device.wait()
+    }
+
+    /// Reads the outputs of the last run back.
+    ///
+    /// # Errors
+    /// [`GpuError::Readback`] when the buffers cannot be mapped.
+    pub fn download(&self) -> Result<Vec<Tensor>, GpuError> {
+        self.plan
+            .outputs
+            .iter()
+            .zip(&self.own.outputs)
+            .map(|(port, buffer)| self.device.read(buffer, &port.ty))
+            .collect()
+    }
+
+    /// Runs one step after the other on what was uploaded last; `seen(step, inputs, outputs)` gets what each one read
+    /// and wrote. Stops when it returns `false`.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device is lost or refuses the work.
+    pub fn run_steps(&self, mut seen: impl FnMut(usize, &[Tensor], &[Tensor]) -> bool) -> Result<(), GpuError> {
+        for (position, (step, actions)) in self.plan.steps.iter().zip(&self.own.steps).enumerate() {
+            let read = |placements: &[crate::plan::Placement]| {
+                placements
+                    .iter()
+                    .map(|placement| self.device.read(self.resolve(placement.buffer, &self.own)?, &placement.ty))
+                    .collect::<Result<Vec<_>, _>>()
+            };
+            let inputs = read(&step.inputs)?;
+            self.device.scoped(&format!("step `{}`", step.name), || {
+                let mut encoder = self.encoder();
+                encode(&mut encoder, actions, None);
+                self.device.shared.queue.submit([encoder.finish()]);
+            })?;
+            self.device.wait()?;
+            if !seen(position, &inputs, &read(&step.outputs)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills every output and intermediate buffer with NaN, so that a test sees elements that no kernel wrote.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device is lost.
+    pub fn poison(&self) -> Result<(), GpuError> {
+        let slots = self.plan.slots.len();
+        let buffers = (0..self.plan.outputs.len()).map(BufferRef::Output).chain((0..slots).map(BufferRef::Slot));
+        for buffer in buffers {
+            let buffer = self.resolve(buffer, &self.own)?;
+            let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
+            self.device.scoped("poisoning", || {
+                self.device.shared.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
+            })?;
+        }
+        Ok(())
+    }
+
+    fn submit(&self, bound: &Bound, readback: bool) -> Result<(), GpuError> {
+        self.device.scoped("a run", || {
+            let mut encoder = self.encoder();
+            let mut pass = None;
+            for actions in &bound.steps {
+                pass = encode_into(&mut encoder, pass, actions);
+            }
+            drop(pass);
+            if readback {
+                let mut offset = 0;
+                for (port, buffer) in self.plan.outputs.iter().zip(&bound.outputs) {
+                    let bytes = padded(&port.ty);
+                    encoder.copy_buffer_to_buffer(buffer, 0, &self.staging, offset, bytes);
+                    offset += bytes;
+                }
+            }
+            self.device.shared.queue.submit([encoder.finish()]);
+        })
+    }
+
+    fn collect(&self, mapped: Result<(), GpuError>) -> Result<Vec<Tensor>, GpuError> {
+        self.device.check()?;
+        mapped?;
+        let tensors = (|| {
+            let view = self.staging.get_mapped_range(..).map_err(|e| GpuError::Readback(e.to_string()))?;
+            let bytes: &[u8] = &view;
+            let mut offset = 0;
+            self.plan
+                .outputs
+                .iter()
+                .map(|port| {
+                    let part = bytes.get(offset..offset + port.ty.bytes());
+                    offset += padded(&port.ty) as usize;
+                    tensor(&port.ty, part)
+                })
+                .collect()
+        })();
+        self.staging.unmap();
+        tensors
+    }
+
+    pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv") })
+    }
+}
+
+impl Device {
+    /// Waits until everything submitted so far is done.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] when the device was lost meanwhile.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        let polled = self.shared.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        polled.map(|_| ()).map_err(|e| GpuError::Readback(e.to_string()))
+    }
+
+    /// Reads one buffer back.
+    pub(super) fn read(&self, buffer: &wgpu::Buffer, ty: &TensorType) -> Result<Tensor, GpuError> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.buffer("readback", padded(ty), usage)?;
+        let (send, receive) = mpsc::channel();
+        self.scoped("a readback", || {
+            let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, padded(ty));
+            self.shared.queue.submit([encoder.finish()]);
+            staging.map_async(wgpu::MapMode::Read, .., move |result| {
+                let _ = send.send(result);
+            });
+        })?;
+        self.wait()?;
+        let wrong = |e: String| GpuError::Readback(e);
+        receive.recv().map_err(|e| wrong(e.to_string()))?.map_err(|e| wrong(e.to_string()))?;
+        let view = staging.get_mapped_range(..).map_err(|e| wrong(e.to_string()))?;
+        tensor(ty, view.get(..ty.bytes()))
+    }
+}
+
+fn tensor(ty: &TensorType, bytes: Option<&[u8]>) -> Result<Tensor, GpuError> {
+    let bytes = bytes.ok_or_else(|| GpuError::Readback("the staging buffer is too small".into()))?;
+    let values = bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
+    Tensor::from_f32(ty.shape.clone(), values).map_err(|e| GpuError::Readback(e.to_string()))
+}
+
+/// Encodes the actions of one step into passes of their own; timestamps go around the first and last pass.
+pub(super) fn encode(
+    encoder: &mut wgpu::CommandEncoder,
+    actions: &[BoundAction],
+    timestamps: Option<(&wgpu::QuerySet, u32)>,
+) {
+    let last = actions.iter().rposition(|action| matches!(action, BoundAction::Dispatch { .. }));
+    let first = actions.iter().position(|action| matches!(action, BoundAction::Dispatch { .. }));
+    for (position, action) in actions.iter().enumerate() {
+        let writes = timestamps.map(|(query_set, index)| wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: (Some(position) == first).then_some(index),
+            end_of_pass_write_index: (Some(position) == last).then_some(index + 1),
+        });
+        let writes =
+            writes.filter(|w| w.beginning_of_pass_write_index.is_some() || w.end_of_pass_write_index.is_some());
+        match action {
+            BoundAction::Dispatch { .. } => {
+                let mut pass =
+                    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes });
+                dispatch(&mut pass, action);
+            }
+            copy => encode_copy(encoder, copy),
+        }
+    }
+}
+
+type Pass = wgpu::ComputePass<'static>;
+
+/// Encodes the actions of one step, in the open pass as far as they are dispatches; copies end it.
+fn encode_into(encoder: &mut wgpu::CommandEncoder, pass: Option<Pass>, actions: &[BoundAction]) -> Option<Pass> {
+    let mut pass = pass;
+    for action in actions {
+        match action {
+            BoundAction::Dispatch { .. } => {
+                let open = pass.get_or_insert_with(|| {
+                    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime()
+                });
+                dispatch(open, action);
+            }
+            copy => {
+                drop(pass.take());
+                encode_copy(encoder, copy);
+            }
+        }
+    }
+    pass
+}
+
+fn dispatch(pass: &mut wgpu::ComputePass<'_>, action: &BoundAction) {
+    if let BoundAction::Dispatch { pipeline, group, offset, workgroups: [x, y, z] } = action {
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, group, &[*offset]);
+        pass.dispatch_workgroups(*x, *y, *z);
+    }
+}
+
+fn encode_copy(encoder: &mut wgpu::CommandEncoder, action: &BoundAction) {
+    match action {
+        BoundAction::CopyToImage { buffer, texture, texel, texels } => {
+            copy_to_image(encoder, buffer, texture, *texel, *texels);
+        }
+        BoundAction::Copy { source, target, bytes } => encoder.copy_buffer_to_buffer(source, 0, target, 0, *bytes),
+        BoundAction::Dispatch { .. } => {}
+    }
+}

@@ -1,0 +1,298 @@
+//! Building a plan: a kernel for every node, buffers for every value.
+
+use std::collections::HashMap;
+
+use super::memory::{Lifetime, assign, live_bytes};
+use super::storage::Storage;
+use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Step, padded};
+use crate::error::PlanError;
+use crate::graph::{Graph, Node, Origin, ValueId};
+use crate::kernels::{Case, DeviceTraits, Form, Kernel, Launch, Operand, Refusal, candidates};
+use crate::ops::Op;
+use crate::tensor::{DType, TensorType};
+
+/// Plans a graph for a device. `choose` may overrule the order of the candidates of a node; as a rule it keeps it.
+///
+/// # Errors
+/// [`PlanError`] when a node has no kernel on this device, or a tensor is too large for it.
+pub fn plan(
+    graph: &Graph,
+    traits: &DeviceTraits,
+    choose: impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
+) -> Result<Plan, PlanError> {
+    check_values(graph, traits)?;
+    let mut planner = Planner::new(graph);
+    for (position, node) in graph.nodes().iter().enumerate() {
+        if !matches!(node.op, Op::Reshape(_)) {
+            planner.step(position, node, traits, &choose)?;
+        }
+    }
+    planner.finish()
+}
+
+fn check_values(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
+    for value in graph.values() {
+        if value.ty.dtype != DType::F32 {
+            return Err(PlanError::DType { value: value.name.clone(), found: value.ty.to_string() });
+        }
+        if padded(&value.ty) > traits.max_binding_bytes {
+            let (bytes, limit) = (padded(&value.ty), traits.max_binding_bytes);
+            return Err(PlanError::TooLarge { value: value.name.clone(), bytes, limit });
+        }
+    }
+    Ok(())
+}
+
+/// The first candidate that takes a case, with what those before it said.
+fn select(
+    node: &Node,
+    case: &Case<'_>,
+    traits: &DeviceTraits,
+    order: Vec<&'static Kernel>,
+) -> Result<(&'static Kernel, Launch, Vec<(&'static str, Refusal)>), PlanError> {
+    let mut refusals = Vec::new();
+    for kernel in order {
+        match (kernel.accepts)(case, traits) {
+            Ok(launch) => return Ok((kernel, launch, refusals)),
+            Err(refusal) => refusals.push((kernel.stem, refusal)),
+        }
+    }
+    let reasons = refusals.iter().map(|(stem, why)| format!("{stem} {why}")).collect();
+    Err(PlanError::NoKernel { node: node.name.clone(), op: node.op.to_string(), reasons })
+}
+
+/// A buffer while slots are not assigned yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Pending {
+    Fixed(BufferRef),
+    Value(usize),
+    Scratch(usize),
+}
+
+struct PendingStep {
+    step: Step,
+    actions: Vec<PendingAction>,
+    operands: (Vec<Pending>, Vec<Pending>),
+}
+
+enum PendingAction {
+    CopyToImage { source: Pending, image: usize, texels: u32 },
+    Dispatch { dispatch: crate::kernels::Dispatch, resources: Vec<Result<Pending, usize>> },
+}
+
+struct Planner<'a> {
+    graph: &'a Graph,
+    storage: Storage,
+    steps: Vec<PendingStep>,
+    images: Vec<Image>,
+    constant_images: HashMap<(usize, u32), usize>,
+    lifetimes: Vec<Lifetime>,
+    owners: HashMap<Pending, usize>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(graph: &'a Graph) -> Planner<'a> {
+        Planner {
+            graph,
+            storage: Storage::new(graph),
+            steps: Vec::new(),
+            images: Vec::new(),
+            constant_images: HashMap::new(),
+            lifetimes: Vec::new(),
+            owners: HashMap::new(),
+        }
+    }
+
+    /// The buffer of a value; extends its lifetime to the present step.
+    fn touch(&mut self, id: ValueId) -> Pending {
+        match self.storage.buffer(self.graph, id) {
+            Some(buffer) => Pending::Fixed(buffer),
+            None => {
+                let root = self.storage.root(id);
+                let bytes = padded(&self.graph.values()[root].ty);
+                let pending = Pending::Value(root);
+                self.extend(pending, bytes);
+                pending
+            }
+        }
+    }
+
+    fn extend(&mut self, pending: Pending, bytes: u64) {
+        let step = self.steps.len();
+        let lifetimes = &mut self.lifetimes;
+        let owner = *self.owners.entry(pending).or_insert_with(|| {
+            lifetimes.push(Lifetime { first: step, last: step, bytes });
+            lifetimes.len() - 1
+        });
+        self.lifetimes[owner].last = step;
+    }
+
+    fn step(
+        &mut self,
+        position: usize,
+        node: &Node,
+        traits: &DeviceTraits,
+        choose: &impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
+    ) -> Result<(), PlanError> {
+        let (inputs, outputs) = (self.graph.input_types(node), self.graph.output_types(node));
+        let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
+        let (kernel, launch, refusals) = select(node, &case, traits, choose(node, candidates(&node.op)))?;
+        let sources: Vec<Pending> = node.inputs.iter().map(|&id| self.touch(id)).collect();
+        let targets: Vec<Pending> = node.outputs.iter().map(|&id| self.touch(id)).collect();
+        let scratch: Vec<Pending> = launch
+            .scratch
+            .iter()
+            .map(|&bytes| {
+                let pending = Pending::Scratch(self.owners.len());
+                self.extend(pending, bytes.next_multiple_of(16).max(16));
+                pending
+            })
+            .collect();
+        let wrong = || PlanError::Graph(format!("kernel {} binds an operand that `{}` lacks", kernel.stem, node.name));
+        let mut actions = Vec::new();
+        let mut scratch_images: HashMap<(Pending, u32), usize> = HashMap::new();
+        for dispatch in launch.dispatches {
+            let mut resources = Vec::with_capacity(dispatch.bindings.len());
+            for binding in &dispatch.bindings {
+                let (pending, ty) = match binding.operand {
+                    Operand::Input(i) => (sources.get(i), inputs.get(i)),
+                    Operand::Output(i) => (targets.get(i), outputs.get(i)),
+                    Operand::Scratch(i) => (scratch.get(i), None),
+                };
+                let pending = *pending.ok_or_else(wrong)?;
+                resources.push(match (binding.form.texel(), ty) {
+                    (None, _) => Ok(pending),
+                    (Some(_), None) => return Err(wrong()),
+                    (Some(texel), Some(ty)) => {
+                        Err(self.image(pending, texel, ty, traits, &mut scratch_images, &mut actions)?)
+                    }
+                });
+            }
+            actions.push(PendingAction::Dispatch { dispatch, resources });
+        }
+        let spec = node.op.spec();
+        let step = Step {
+            node: Some(position),
+            name: node.name.clone(),
+            op: spec.name(),
+            kernel: kernel.stem,
+            refusals,
+            actions: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            cost: spec.cost(&inputs, &outputs),
+            accuracy: spec.accuracy(&inputs),
+        };
+        self.steps.push(PendingStep { step, actions, operands: (sources, targets) });
+        Ok(())
+    }
+
+    /// The image that stands in for a buffer in this step, and the copy that fills it.
+    fn image(
+        &mut self,
+        pending: Pending,
+        texel: u32,
+        ty: &TensorType,
+        traits: &DeviceTraits,
+        step_images: &mut HashMap<(Pending, u32), usize>,
+        actions: &mut Vec<PendingAction>,
+    ) -> Result<usize, PlanError> {
+        let texels = ty.shape.elements().div_ceil(texel as usize);
+        let rows = texels.div_ceil(Form::IMAGE_WIDTH as usize);
+        if rows > traits.max_texture_side as usize || Form::IMAGE_WIDTH > traits.max_texture_side {
+            return Err(PlanError::Graph(format!(
+                "an image of {rows} rows is larger than this device's textures ({} a side)",
+                traits.max_texture_side
+            )));
+        }
+        let rows = rows as u32;
+        if let Pending::Fixed(BufferRef::Constant(constant)) = pending {
+            let images = &mut self.images;
+            return Ok(*self.constant_images.entry((constant, texel)).or_insert_with(|| {
+                images.push(Image { texel, rows, constant: Some(constant) });
+                images.len() - 1
+            }));
+        }
+        if let Some(&image) = step_images.get(&(pending, texel)) {
+            return Ok(image);
+        }
+        // Scratch images live for one step only; a later step takes an earlier one's image if it is large enough.
+        let taken: Vec<usize> = step_images.values().copied().collect();
+        let reusable = self
+            .images
+            .iter()
+            .position(|image| image.constant.is_none() && image.texel == texel)
+            .into_iter()
+            .chain((0..self.images.len()).rev())
+            .find(|i| self.images[*i].constant.is_none() && self.images[*i].texel == texel && !taken.contains(i));
+        let image = match reusable {
+            Some(image) => {
+                self.images[image].rows = self.images[image].rows.max(rows);
+                image
+            }
+            None => {
+                self.images.push(Image { texel, rows, constant: None });
+                self.images.len() - 1
+            }
+        };
+        step_images.insert((pending, texel), image);
+        actions.push(PendingAction::CopyToImage { source: pending, image, texels: texels as u32 });
+        Ok(image)
+    }
+
+    fn finish(mut self) -> Result<Plan, PlanError> {
+        let (assigned, slots) = assign(&self.lifetimes);
+        let owners = &self.owners;
+        let place = |pending: Pending| match pending {
+            Pending::Fixed(buffer) => buffer,
+            other => BufferRef::Slot(owners.get(&other).map_or(0, |&owner| assigned[owner])),
+        };
+        let graph = self.graph;
+        let mut steps = Vec::with_capacity(self.steps.len());
+        for PendingStep { mut step, actions, operands: (sources, targets) } in std::mem::take(&mut self.steps) {
+            step.actions = actions
+                .into_iter()
+                .map(|action| match action {
+                    PendingAction::CopyToImage { source, image, texels } => {
+                        Action::CopyToImage { source: place(source), image, texels }
+                    }
+                    PendingAction::Dispatch { dispatch, resources } => Action::Dispatch {
+                        dispatch,
+                        resources: resources
+                            .into_iter()
+                            .map(|resource| match resource {
+                                Ok(pending) => Resource::Buffer(place(pending)),
+                                Err(image) => Resource::Image(image),
+                            })
+                            .collect(),
+                    },
+                })
+                .collect();
+            let node = step.node.and_then(|position| graph.nodes().get(position));
+            let placements = |ids: &[ValueId], pending: &[Pending]| -> Vec<Placement> {
+                ids.iter()
+                    .zip(pending)
+                    .map(|(&id, &pending)| Placement { buffer: place(pending), ty: graph.ty(id).clone() })
+                    .collect()
+            };
+            if let Some(node) = node {
+                step.inputs = placements(&node.inputs, &sources);
+                step.outputs = placements(&node.outputs, &targets);
+            }
+            steps.push(step);
+        }
+        steps.extend(self.storage.output_copies(graph));
+        let port = |name: &str, id: ValueId| Port { name: name.into(), ty: graph.ty(id).clone() };
+        let inputs = graph.inputs().iter().map(|&id| port(&graph.value(id).name, id)).collect();
+        debug_assert!(graph.inputs().iter().all(|&id| graph.value(id).origin == Origin::Input));
+        Ok(Plan {
+            inputs,
+            outputs: graph.outputs().iter().map(|(name, id)| port(name, *id)).collect(),
+            live_bytes: live_bytes(&self.lifetimes),
+            constants: self.storage.constants,
+            slots,
+            images: self.images,
+            steps,
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! A plan as text: ports, steps with their kernels and buffers, and what it takes of memory.
+
+use std::fmt;
+
+use super::{Action, BufferRef, Plan, Resource};
+
+impl fmt::Display for BufferRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BufferRef::Input(i) => write!(f, "input{i}"),
+            BufferRef::Output(i) => write!(f, "output{i}"),
+            BufferRef::Constant(i) => write!(f, "const{i}"),
+            BufferRef::Slot(i) => write!(f, "slot{i}"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, port) in self.inputs.iter().enumerate() {
+            writeln!(f, "input{i} `{}` {}", port.name, port.ty)?;
+        }
+        for step in &self.steps {
+            let outputs: Vec<String> = step.outputs.iter().map(|p| format!("{} {}", p.buffer, p.ty.shape)).collect();
+            writeln!(f, "{} = {} `{}` by {}", outputs.join(", "), step.op, step.name, step.kernel)?;
+            for action in &step.actions {
+                match action {
+                    Action::CopyToImage { source, image, texels } => {
+                        writeln!(f, "    image{image} <- {source} ({texels} texels)")?;
+                    }
+                    Action::Copy { source, target, bytes } => writeln!(f, "    {target} <- {source} ({bytes} bytes)")?,
+                    Action::Dispatch { dispatch, resources } => {
+                        let [x, y, z] = dispatch.workgroups;
+                        let bound: Vec<String> = dispatch
+                            .bindings
+                            .iter()
+                            .zip(resources)
+                            .map(|(binding, resource)| match resource {
+                                Resource::Buffer(buffer) => format!("{}={buffer}", binding.name),
+                                Resource::Image(image) => format!("{}=image{image}", binding.name),
+                            })
+                            .collect();
+                        writeln!(f, "    {} {x}x{y}x{z} {}", dispatch.shader.stem, bound.join(" "))?;
+                    }
+                }
+            }
+        }
+        for (i, port) in self.outputs.iter().enumerate() {
+            writeln!(f, "output{i} `{}` {}", port.name, port.ty)?;
+        }
+        writeln!(
+            f,
+            "{} steps, {} dispatches; {} slots of {} bytes (live at once: {}), constants {}, images {}; peak {} bytes",
+            self.steps.len(),
+            self.dispatches(),
+            self.slots.len(),
+            self.slot_bytes(),
+            self.live_bytes,
+            self.constant_bytes(),
+            self.image_bytes(),
+            self.peak_bytes()
+        )
+    }
+}

@@ -1,0 +1,139 @@
+//! A graph compiled for one set of input shapes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Device, Options};
+use crate::cpu;
+use crate::error::SessionError;
+use crate::gpu::{Executable, SharedWeights};
+use crate::graph::Graph;
+use crate::kernels::Kernel;
+use crate::passes::{Report, optimize};
+use crate::plan::{Plan, plan};
+use crate::tensor::Tensor;
+
+/// How far a compilation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Shader pipelines compiled so far.
+    Pipelines {
+        /// Finished.
+        done: usize,
+        /// All that were missing.
+        total: usize,
+    },
+}
+
+/// A graph compiled for one set of input shapes.
+#[derive(Debug)]
+pub struct Compiled {
+    graph: Graph,
+    report: Report,
+    executable: Option<Executable>,
+    /// Time for rewriting and planning.
+    plan_time: Duration,
+    /// Time for pipelines, buffers and uploads.
+    device_time: Duration,
+}
+
+impl Compiled {
+    pub(super) fn new(
+        graph: Graph,
+        device: &Device,
+        options: &Options,
+        weights: &SharedWeights,
+    ) -> Result<Compiled, SessionError> {
+        if graph.outputs().is_empty() {
+            return Err(crate::error::GraphError::NoOutputs.into());
+        }
+        let start = Instant::now();
+        let (graph, report) = if options.optimize { optimize(graph)? } else { (graph, Report::default()) };
+        let Device::Gpu(gpu) = device else {
+            let (plan_time, device_time) = (start.elapsed(), Duration::ZERO);
+            return Ok(Compiled { graph, report, executable: None, plan_time, device_time });
+        };
+        let planned = Arc::new(plan(&graph, gpu.traits(), |_, candidates| order(candidates, options))?);
+        let plan_time = start.elapsed();
+        let progress = |done, total| {
+            if let Some(progress) = &options.progress {
+                progress(Progress::Pipelines { done, total });
+            }
+        };
+        let executable = Executable::compile(gpu, planned, weights, &progress)?;
+        let device_time = start.elapsed() - plan_time;
+        Ok(Compiled { graph, report, executable: Some(executable), plan_time, device_time })
+    }
+
+    /// The graph as the passes left it.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What the passes did.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The plan; `None` on the CPU reference, which needs none.
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        self.executable.as_ref().map(Executable::plan)
+    }
+
+    /// The plan on its device, for binding the caller's own buffers, profiling, or timing uploads and readbacks apart.
+    ///
+    /// # Errors
+    /// [`SessionError::NeedsGpu`] on the CPU reference.
+    pub fn executable(&self) -> Result<&Executable, SessionError> {
+        self.executable.as_ref().ok_or(SessionError::NeedsGpu { what: "this" })
+    }
+
+    /// How long rewriting and planning took, and then pipelines, buffers and uploads.
+    pub fn compile_times(&self) -> (Duration, Duration) {
+        (self.plan_time, self.device_time)
+    }
+
+    /// The inputs in the order of the graph, checked.
+    pub(super) fn ordered(&self, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Tensor>, SessionError> {
+        cpu::check_inputs(&self.graph, inputs)?;
+        let name = |id: &crate::graph::ValueId| &self.graph.value(*id).name;
+        Ok(self.graph.inputs().iter().filter_map(|id| inputs.get(name(id)).cloned()).collect())
+    }
+
+    /// Runs on inputs by name; outputs come by name.
+    ///
+    /// # Errors
+    /// [`SessionError`] when an input is missing or does not fit, or the device fails.
+    pub fn run(&self, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, SessionError> {
+        let outputs = match &self.executable {
+            Some(executable) => executable.run(&self.ordered(inputs)?)?,
+            None => cpu::run(&self.graph, inputs)?,
+        };
+        Ok(self.named(outputs))
+    }
+
+    /// As [`Compiled::run`], without blocking the calling thread while the device works.
+    ///
+    /// # Errors
+    /// As [`Compiled::run`].
+    pub async fn run_async(&self, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, SessionError> {
+        let outputs = match &self.executable {
+            Some(executable) => executable.run_async(&self.ordered(inputs)?).await?,
+            None => cpu::run(&self.graph, inputs)?,
+        };
+        Ok(self.named(outputs))
+    }
+
+    fn named(&self, outputs: Vec<Tensor>) -> BTreeMap<String, Tensor> {
+        self.graph.outputs().iter().map(|(name, _)| name.clone()).zip(outputs).collect()
+    }
+}
+
+/// The candidates of a node, the preferred kernel first.
+fn order(candidates: &'static [Kernel], options: &Options) -> Vec<&'static Kernel> {
+    let preferred = |kernel: &&Kernel| Some(kernel.stem) != options.prefer_kernel.as_deref();
+    let mut order: Vec<&'static Kernel> = candidates.iter().collect();
+    order.sort_by_key(preferred);
+    order
+}

@@ -1,0 +1,129 @@
+//! A session: a graph compiled for a device, for as many input shapes as come along.
+
+mod check;
+mod compiled;
+mod device;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use check::{Checked, StepCheck};
+pub use compiled::{Compiled, Progress};
+pub use device::Device;
+
+use crate::error::SessionError;
+use crate::gpu::SharedWeights;
+use crate::graph::Graph;
+use crate::tensor::{Tensor, TensorType};
+
+/// How a graph is compiled.
+#[derive(Clone)]
+pub struct Options {
+    /// Rewrite the graph before planning it. Off, every node runs as it was written.
+    pub optimize: bool,
+    /// Use this kernel (by its stem) wherever it accepts a node, before the usual candidates.
+    pub prefer_kernel: Option<String>,
+    /// Plans kept for different input shapes; the one used longest ago goes first.
+    pub cached_plans: usize,
+    /// Called as work proceeds that may take long.
+    pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { optimize: true, prefer_kernel: None, cached_plans: 8, progress: None }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("optimize", &self.optimize)
+            .field("prefer_kernel", &self.prefer_kernel)
+            .field("cached_plans", &self.cached_plans)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Input types, in the order of the graph's inputs: what plans are told apart by.
+type Key = Vec<TensorType>;
+
+/// A graph on a device. Weights are uploaded once, whatever input shapes come along.
+#[derive(Debug)]
+pub struct Session {
+    graph: Graph,
+    device: Device,
+    options: Options,
+    weights: SharedWeights,
+    /// Most recently used last.
+    plans: Mutex<Vec<(Key, Arc<Compiled>)>>,
+}
+
+impl Session {
+    /// A session for a graph. Nothing is compiled until [`Session::compile`] or the first run.
+    pub fn new(graph: Graph, device: Device, options: Options) -> Session {
+        Session { graph, device, options, weights: SharedWeights::default(), plans: Mutex::default() }
+    }
+
+    /// The graph as it was given.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Bytes of weights on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.bytes()
+    }
+
+    /// Compiles for the given input types, or finds what was compiled for them before. Inputs that are not named keep the
+    /// type that the graph was built with.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the graph does not take these inputs or the device cannot run it.
+    pub fn compile(&self, types: &BTreeMap<String, TensorType>) -> Result<Arc<Compiled>, SessionError> {
+        let named = |id: &crate::graph::ValueId| types.get(&self.graph.value(*id).name);
+        let key: Key = self.graph.inputs().iter().map(|id| named(id).unwrap_or(self.graph.ty(*id)).clone()).collect();
+        let known = |name: &String| self.graph.inputs().iter().any(|&id| self.graph.value(id).name == *name);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if types.keys().all(known)
+            && let Some(position) = plans.iter().position(|(have, _)| *have == key)
+        {
+            let found = plans.remove(position);
+            let compiled = found.1.clone();
+            plans.push(found);
+            return Ok(compiled);
+        }
+        let graph = self.graph.with_input_types(types)?;
+        let compiled = Arc::new(Compiled::new(graph, &self.device, &self.options, &self.weights)?);
+        if plans.len() >= self.options.cached_plans.max(1) {
+            plans.remove(0);
+        }
+        plans.push((key, compiled.clone()));
+        Ok(compiled)
+    }
+
+    /// Runs on inputs by name; outputs come by name. Compiles first when these input shapes are new.
+    ///
+    /// # Errors
+    /// [`SessionError`] when an input is missing or does not fit, or the device fails.
+    pub fn run(&self, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, SessionError> {
+        self.compile(&types(inputs))?.run(inputs)
+    }
+
+    /// As [`Session::run`], without blocking the calling thread while the device works (compiling still does).
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub async fn run_async(&self, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, SessionError> {
+        self.compile(&types(inputs))?.run_async(inputs).await
+    }
+}
+
+fn types(inputs: &BTreeMap<String, Tensor>) -> BTreeMap<String, TensorType> {
+    inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect()
+}

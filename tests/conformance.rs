@@ -1,0 +1,71 @@
+//! Every kernel that accepts a case computes it within its accuracy class, from outputs that start as NaN.
+//!
+//! `WGCONV_SHADER_CHECKS=on` runs the same with the shaders' own bounds checks, `WGCONV_DEVICE` names an adapter, and
+//! `WGCONV_CASES` keeps the cases whose id contains it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wgconv::cases::{self, OpCase};
+use wgconv::cpu;
+use wgconv::gpu::{Device, Executable, ShaderChecks, SharedWeights};
+use wgconv::kernels::{Kernel, candidates};
+use wgconv::plan::plan;
+use wgconv::tensor::{Tensor, compare};
+
+fn run(device: &Device, case: &OpCase, kernel: &'static Kernel, expected: &Tensor) -> Result<bool, String> {
+    let graph = case.graph().map_err(|e| e.to_string())?;
+    let Ok(planned) = plan(&graph, device.traits(), |_, _| vec![kernel]) else { return Ok(false) };
+    let accuracy = planned.steps[0].accuracy;
+    let executable = Executable::compile(device, Arc::new(planned), &SharedWeights::default(), &|_, _| {})
+        .map_err(|e| e.to_string())?;
+    executable.poison().map_err(|e| e.to_string())?;
+    let inputs: Vec<Tensor> = case.tensors().into_values().collect();
+    let first = executable.run(&inputs).map_err(|e| e.to_string())?;
+    let comparison = compare(&first[0], expected, accuracy, 1.0);
+    if !comparison.pass {
+        return Err(comparison.to_string());
+    }
+    let bits = |tensor: &Tensor| tensor.f32s().map(|v| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+    let second = executable.run(&inputs).map_err(|e| e.to_string())?;
+    if bits(&first[0]) != bits(&second[0]) {
+        return Err("a second run gives other bits".into());
+    }
+    Ok(true)
+}
+
+#[test]
+fn every_accepting_kernel_computes_every_case() {
+    let checks = match std::env::var("WGCONV_SHADER_CHECKS").as_deref() {
+        Ok("on") => ShaderChecks::On,
+        _ => ShaderChecks::Off,
+    };
+    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_default();
+    let device = pollster::block_on(Device::request(&wanted, checks)).expect("the tests need a Vulkan driver");
+    let filter = std::env::var("WGCONV_CASES").unwrap_or_default();
+    let mut ran: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for case in cases::all().iter().filter(|case| case.id.contains(&filter)) {
+        let graph = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.id));
+        let expected = cpu::run(&graph, &case.tensors()).unwrap_or_else(|e| panic!("{}: {e}", case.id)).remove(0);
+        let mut accepted = 0;
+        for kernel in candidates(&case.op) {
+            match run(&device, case, kernel, &expected) {
+                Ok(true) => {
+                    accepted += 1;
+                    *ran.entry(kernel.stem).or_default() += 1;
+                }
+                Ok(false) => {}
+                Err(why) => {
+                    accepted += 1;
+                    failures.push(format!("{} by {}: {why}", case.id, kernel.stem));
+                }
+            }
+        }
+        if accepted == 0 && !candidates(&case.op).is_empty() {
+            failures.push(format!("{}: no kernel accepts it", case.id));
+        }
+    }
+    println!("cases passed per kernel on {}: {ran:?}", device.summary().name);
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
