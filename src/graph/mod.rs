@@ -3,13 +3,13 @@
 //! A graph is built node by node; every node's shape rule runs when it is added, so a graph that exists is well-typed.
 //! Nodes are kept in an order in which every input comes before its reader.
 
-mod patch;
 mod print;
+mod rewrite;
 mod verify;
 
 use std::collections::BTreeMap;
 
-pub use patch::Patch;
+pub use rewrite::{Rewrite, Rewriter, Site};
 
 use crate::error::{GraphError, ShapeError};
 use crate::ops::Op;

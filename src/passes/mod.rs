@@ -1,9 +1,19 @@
 //! Rewriting a graph before it is planned: every change is verified, named, and says why.
 
+mod batch_norm;
+mod constants;
+mod epilogues;
+mod padding;
+mod shared_kernels;
+mod simplify;
+mod transposes;
+
 use serde::Serialize;
 
+pub use constants::FoldCache;
+
 use crate::error::GraphError;
-use crate::graph::Graph;
+use crate::graph::{Graph, Rewrite, Rewriter};
 
 /// One thing that a pass did, or saw and left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,14 +31,43 @@ pub struct Note {
 pub struct Report {
     /// Rewrites, in order.
     pub applied: Vec<Note>,
-    /// Rewrites that nearly fitted, and why they did not.
+    /// Rewrites that nearly fitted in the final graph, and why they did not.
     pub refused: Vec<Note>,
 }
 
-/// Runs all passes until none has anything left to do.
+/// Rounds after which the passes stop even if they still find something: a guard against passes that undo each other.
+const MAX_ROUNDS: usize = 16;
+
+/// Runs all passes until none has anything left to do. Constants that passes compute are kept in `cache`, so that the
+/// same weights folded for another input size are the same tensor.
 ///
 /// # Errors
 /// [`GraphError::Verify`] when a pass breaks the graph, which is a fault of the pass.
-pub fn optimize(graph: Graph) -> Result<(Graph, Report), GraphError> {
-    Ok((graph, Report::default()))
+pub fn optimize(mut graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), GraphError> {
+    let passes: [&dyn Rewrite; 7] = [
+        &constants::FoldConstants { cache },
+        &simplify::Simplify,
+        &transposes::SinkTransposes,
+        &padding::FoldPadding,
+        &batch_norm::FoldBatchNorm { cache },
+        &epilogues::AttachEpilogues,
+        &shared_kernels::RecognizeSharedKernels,
+    ];
+    let mut report = Report::default();
+    for _ in 0..MAX_ROUNDS {
+        let before = report.applied.len();
+        // Only what is refused in the last round is still true of the final graph.
+        report.refused.clear();
+        for pass in passes {
+            graph = Rewriter::run(&graph, pass, |node, applied, refused| {
+                let note = |what| Note { pass: pass.name(), node: node.name.clone(), what };
+                report.applied.extend(applied.into_iter().map(note));
+                report.refused.extend(refused.into_iter().map(note));
+            })?;
+        }
+        if report.applied.len() == before {
+            break;
+        }
+    }
+    Ok((graph, report))
 }

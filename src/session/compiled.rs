@@ -10,7 +10,7 @@ use crate::error::SessionError;
 use crate::gpu::{Executable, SharedWeights};
 use crate::graph::Graph;
 use crate::kernels::Kernel;
-use crate::passes::{Report, optimize};
+use crate::passes::{FoldCache, Report, optimize};
 use crate::plan::{Plan, plan};
 use crate::tensor::Tensor;
 
@@ -44,12 +44,13 @@ impl Compiled {
         device: &Device,
         options: &Options,
         weights: &SharedWeights,
+        cache: &FoldCache,
     ) -> Result<Compiled, SessionError> {
         if graph.outputs().is_empty() {
             return Err(crate::error::GraphError::NoOutputs.into());
         }
         let start = Instant::now();
-        let (graph, report) = if options.optimize { optimize(graph)? } else { (graph, Report::default()) };
+        let (graph, report) = if options.optimize { optimize(graph, cache)? } else { (graph, Report::default()) };
         let Device::Gpu(gpu) = device else {
             let (plan_time, device_time) = (start.elapsed(), Duration::ZERO);
             return Ok(Compiled { graph, report, executable: None, plan_time, device_time });

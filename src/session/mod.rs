@@ -14,6 +14,7 @@ pub use device::Device;
 use crate::error::SessionError;
 use crate::gpu::SharedWeights;
 use crate::graph::Graph;
+use crate::passes::FoldCache;
 use crate::tensor::{Tensor, TensorType};
 
 /// How a graph is compiled.
@@ -55,6 +56,7 @@ pub struct Session {
     device: Device,
     options: Options,
     weights: SharedWeights,
+    folded: FoldCache,
     /// Most recently used last.
     plans: Mutex<Vec<(Key, Arc<Compiled>)>>,
 }
@@ -62,7 +64,14 @@ pub struct Session {
 impl Session {
     /// A session for a graph. Nothing is compiled until [`Session::compile`] or the first run.
     pub fn new(graph: Graph, device: Device, options: Options) -> Session {
-        Session { graph, device, options, weights: SharedWeights::default(), plans: Mutex::default() }
+        Session {
+            graph,
+            device,
+            options,
+            weights: SharedWeights::default(),
+            folded: FoldCache::default(),
+            plans: Mutex::default(),
+        }
     }
 
     /// The graph as it was given.
@@ -99,7 +108,7 @@ impl Session {
             return Ok(compiled);
         }
         let graph = self.graph.with_input_types(types)?;
-        let compiled = Arc::new(Compiled::new(graph, &self.device, &self.options, &self.weights)?);
+        let compiled = Arc::new(Compiled::new(graph, &self.device, &self.options, &self.weights, &self.folded)?);
         if plans.len() >= self.options.cached_plans.max(1) {
             plans.remove(0);
         }

@@ -1,0 +1,212 @@
+//! Passes keep the numbers of a graph, and find what they are meant to find.
+
+use std::collections::BTreeMap;
+
+use wgconv::cpu;
+use wgconv::graph::{Graph, ValueId};
+use wgconv::ops::*;
+use wgconv::passes::{FoldCache, Report, optimize};
+use wgconv::tensor::{Accuracy, Padding, Tensor, TensorType, Window, compare};
+
+fn wave(shape: &[usize], seed: f32) -> Tensor {
+    Tensor::from_fn(shape.to_vec(), |i| ((i as f32 + 1.0) * seed).sin())
+}
+
+/// Optimizes, checks that the outputs stay what they were, and returns the ops left with the report.
+fn check(graph: Graph, accuracy: Accuracy) -> (Vec<String>, Report) {
+    let inputs: BTreeMap<String, Tensor> =
+        graph.inputs().iter().map(|&id| (graph.value(id).name.clone(), wave(&graph.ty(id).shape, 0.37))).collect();
+    let before = cpu::run(&graph, &inputs).unwrap();
+    let (graph, report) = optimize(graph, &FoldCache::default()).unwrap();
+    for (a, e) in cpu::run(&graph, &inputs).unwrap().iter().zip(&before) {
+        let comparison = compare(a, e, accuracy, 1.0);
+        assert!(comparison.pass, "{comparison}\n{graph}");
+    }
+    (graph.nodes().iter().map(|node| node.op.to_string()).collect(), report)
+}
+
+fn conv2d(graph: &mut Graph, x: ValueId, kernel: [usize; 4], stride: usize) -> ValueId {
+    let w = graph.constant("w", wave(&kernel, 0.91));
+    let window = Window { stride: vec![stride; 2], ..Window::unit(2) };
+    graph.node("conv", Conv::new(window, 1), &[x, w]).unwrap()
+}
+
+fn add_constant(graph: &mut Graph, x: ValueId, shape: &[usize]) -> ValueId {
+    let b = graph.constant("b", wave(shape, 0.53));
+    graph.node("bias", Binary { function: BinaryFn::Add }, &[x, b]).unwrap()
+}
+
+fn relu(graph: &mut Graph, x: ValueId) -> ValueId {
+    graph.node("relu", Unary { function: UnaryFn::Relu }, &[x]).unwrap()
+}
+
+fn transpose(graph: &mut Graph, x: ValueId, perm: &[usize]) -> ValueId {
+    graph.node("permute", Transpose { perm: perm.to_vec() }, &[x]).unwrap()
+}
+
+fn reshape(graph: &mut Graph, x: ValueId, sizes: &[usize]) -> ValueId {
+    let dims = sizes.iter().map(|&size| Dim::Size(size)).collect();
+    graph.node("reshape", Reshape { dims }, &[x]).unwrap()
+}
+
+#[test]
+fn bias_norm_residual_and_activation_become_one_convolution() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([2, 7, 6, 5]));
+    let y = conv2d(&mut graph, x, [1, 1, 5, 5], 1);
+    let y = add_constant(&mut graph, y, &[5]);
+    let mut statistics: Vec<ValueId> =
+        [0.3, 0.7, 1.1].iter().map(|&seed| graph.constant("statistic", wave(&[5], seed))).collect();
+    statistics.push(graph.constant("variance", Tensor::from_fn([5], |i| 0.5 + i as f32)));
+    let norm = BatchNorm { axis: 3, epsilon: 1e-3 };
+    let y = graph.node("norm", norm, &[&[y], statistics.as_slice()].concat()).unwrap();
+    let y = graph.node("residual", Binary { function: BinaryFn::Add }, &[x, y]).unwrap();
+    let y = relu(&mut graph, y);
+    graph.output("y", y);
+    let (ops, report) = check(graph, Accuracy::Reduction { length: 5 });
+    assert_eq!(ops, ["Conv"], "{report:?}");
+}
+
+#[test]
+fn a_convolution_read_twice_keeps_its_result() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 4, 4, 3]));
+    let y = conv2d(&mut graph, x, [3, 3, 3, 2], 1);
+    let z = relu(&mut graph, y);
+    graph.output("y", y);
+    graph.output("z", z);
+    let (ops, report) = check(graph, Accuracy::Exact);
+    assert_eq!(ops, ["Conv", "Unary"]);
+    assert!(report.refused.iter().any(|note| note.what.contains("read elsewhere")), "{report:?}");
+}
+
+#[test]
+fn zero_padding_becomes_the_convolutions_own() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 7, 5, 3]));
+    let pads = vec![(0, 0), (0, 1), (2, 1), (0, 0)];
+    let padded = graph.node("pad", Pad { pads: pads.clone(), mode: PadMode::Constant(0.0) }, &[x]).unwrap();
+    let y = conv2d(&mut graph, padded, [3, 3, 3, 4], 2);
+    let edge = graph.node("edge", Pad { pads, mode: PadMode::Edge }, &[x]).unwrap();
+    let z = conv2d(&mut graph, edge, [3, 3, 3, 4], 2);
+    graph.output("y", y);
+    graph.output("z", z);
+    let (ops, report) = check(graph, Accuracy::Exact);
+    assert_eq!(ops, ["Conv", "Pad", "Conv"], "{report:?}");
+}
+
+#[test]
+fn transposes_around_channels_first_convolutions_cancel() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([2, 3, 8, 7]));
+    let mut y = x;
+    for channels in [3, 4] {
+        y = transpose(&mut graph, y, &[0, 2, 3, 1]);
+        y = conv2d(&mut graph, y, [3, 3, channels, 4], 1);
+        y = transpose(&mut graph, y, &[0, 3, 1, 2]);
+        y = add_constant(&mut graph, y, &[4, 1, 1]);
+        y = relu(&mut graph, y);
+    }
+    graph.output("y", y);
+    let (ops, report) = check(graph, Accuracy::Reduction { length: 36 });
+    assert_eq!(ops, ["Transpose", "Conv", "Conv", "Transpose"], "{report:?}");
+}
+
+/// The four ways to write one 3x3 filter for all 16 channels, each ending in `[N, rows, columns, 16]`.
+fn disguises(graph: &mut Graph, x: ValueId) -> Vec<ValueId> {
+    let kernel = wave(&[3, 3, 1, 1], 0.77);
+    let w = graph.constant("kernel", kernel.clone());
+    let b = graph.constant("bias", Tensor::full([1], 0.25));
+    let finish = |graph: &mut Graph, y: ValueId| {
+        let y = graph.node("bias", Binary { function: BinaryFn::Add }, &[y, b]).unwrap();
+        graph.node("tanh", Unary { function: UnaryFn::Tanh }, &[y]).unwrap()
+    };
+    let strided = Window { stride: vec![3, 3], ..Window::unit(2) };
+
+    let shared = graph.node("shared", Conv::shared(strided.clone()), &[x, w]).unwrap();
+    let shared = finish(graph, shared);
+
+    let planes = transpose(graph, x, &[0, 3, 1, 2]);
+    let planes = reshape(graph, planes, &[2, 16, 6, 9, 1]);
+    let w3 = graph.constant("kernel", kernel.reshaped([1, 3, 3, 1, 1]).unwrap());
+    let window = Window { stride: vec![1, 3, 3], ..Window::unit(3) };
+    let planes = graph.node("conv3d", Conv::new(window, 1), &[planes, w3]).unwrap();
+    let planes = finish(graph, planes);
+    let planes = reshape(graph, planes, &[2, 16, 2, 3]);
+    let planes = transpose(graph, planes, &[0, 2, 3, 1]);
+
+    let columns = transpose(graph, x, &[0, 1, 3, 2]);
+    let columns = reshape(graph, columns, &[2, 6, 144, 1]);
+    let columns = graph.node("conv2d", Conv::new(strided.clone(), 1), &[columns, w]).unwrap();
+    let columns = finish(graph, columns);
+    let columns = reshape(graph, columns, &[2, 2, 16, 3]);
+    let columns = transpose(graph, columns, &[0, 1, 3, 2]);
+
+    let slices: Vec<ValueId> = (0..16)
+        .map(|channel| {
+            let one = graph.node("slice", Slice::range(3, channel, Some(channel + 1)), &[x]).unwrap();
+            let y = graph.node("conv2d", Conv::new(strided.clone(), 1), &[one, w]).unwrap();
+            finish(graph, y)
+        })
+        .collect();
+    let slices = graph.node("concat", Concat { axis: 3 }, &slices).unwrap();
+    vec![shared, planes, columns, slices]
+}
+
+#[test]
+fn one_shared_kernel_is_found_wherever_it_hides() {
+    for form in 0..4 {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([2, 6, 9, 16]));
+        let y = disguises(&mut graph, x)[form];
+        graph.output("y", y);
+        let (ops, report) = check(graph, Accuracy::Reduction { length: 9 });
+        assert_eq!(ops, ["Conv"], "form {form}: {report:?}");
+        let found = report.applied.iter().any(|note| note.pass == "recognize_shared_kernels");
+        assert_eq!(found, form > 0, "form {form}: {report:?}");
+    }
+}
+
+#[test]
+fn the_stride_trick_without_its_permute_is_not_a_shared_kernel() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 3, 3, 16]));
+    let flat = reshape(&mut graph, x, &[1, 3, 48, 1]);
+    let y = conv2d(&mut graph, flat, [3, 3, 1, 1], 3);
+    graph.output("y", y);
+    let (ops, report) = check(graph, Accuracy::Exact);
+    assert_eq!(ops, ["Reshape", "Conv"]);
+    assert!(report.refused.iter().any(|note| note.what.contains("Permute((1, 3, 2))")), "{report:?}");
+}
+
+#[test]
+fn a_same_padded_convolution_of_columns_is_left_alone() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 3, 3, 16]));
+    let turned = transpose(&mut graph, x, &[0, 1, 3, 2]);
+    let flat = reshape(&mut graph, turned, &[1, 3, 48, 1]);
+    let w = graph.constant("w", wave(&[3, 3, 1, 1], 0.91));
+    let window = Window { stride: vec![3, 3], padding: Padding::Explicit(vec![(1, 1), (1, 1)]), ..Window::unit(2) };
+    let y = graph.node("conv", Conv::new(window, 1), &[flat, w]).unwrap();
+    graph.output("y", y);
+    let (ops, _) = check(graph, Accuracy::Exact);
+    assert_eq!(ops, ["Transpose", "Reshape", "Conv"]);
+}
+
+#[test]
+fn folded_constants_are_the_same_tensor_for_another_batch() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 4, 4, 3]));
+    let w = graph.constant("w", wave(&[9, 3, 2], 0.5));
+    let w = reshape(&mut graph, w, &[3, 3, 3, 2]);
+    let y = graph.node("conv", Conv::new(Window::unit(2), 1), &[x, w]).unwrap();
+    graph.output("y", y);
+    let cache = FoldCache::default();
+    let ids = [1, 5].map(|batch| {
+        let types = BTreeMap::from([("x".to_string(), TensorType::f32([batch, 4, 4, 3]))]);
+        let (graph, _) = optimize(graph.with_input_types(&types).unwrap(), &cache).unwrap();
+        let weights = graph.nodes()[0].inputs[1];
+        graph.as_constant(weights).unwrap().data_id()
+    });
+    assert_eq!(ids[0], ids[1]);
+}
