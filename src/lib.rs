@@ -1,5 +1,6 @@
 //! Convolutional networks on any GPU through `wgpu`.
 
+pub mod bench;
 pub mod cases;
 pub mod cpu;
 pub mod error;

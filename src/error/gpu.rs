@@ -43,7 +43,7 @@ pub enum GpuError {
     },
     /// Shader text cannot be made.
     #[error("{0}")]
-    Template(#[from] crate::kernels::TemplateError),
+    Template(#[from] TemplateError),
     /// A tensor or buffer given to a run does not fit.
     #[error("`{name}`: {what}")]
     Binding {
@@ -55,4 +55,14 @@ pub enum GpuError {
     /// Results could not be read back.
     #[error("the results could not be read back: {0}")]
     Readback(String),
+}
+
+/// A shader template does not render. This is a fault of the crate, never of its input.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("shader template `{stem}`: {what}")]
+pub struct TemplateError {
+    /// The stem of the template.
+    pub stem: String,
+    /// What the template engine says.
+    pub what: String,
 }

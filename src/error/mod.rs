@@ -6,7 +6,7 @@ mod plan;
 mod session;
 mod tensor;
 
-pub use gpu::GpuError;
+pub use gpu::{GpuError, TemplateError};
 pub use graph::GraphError;
 pub use plan::PlanError;
 pub use session::SessionError;

@@ -8,7 +8,7 @@ mod traits;
 mod unary;
 
 pub use registry::candidates;
-pub use shader::{Shader, TemplateError};
+pub use shader::Shader;
 pub use traits::{DeviceClass, DeviceTraits};
 
 use crate::ops::Op;

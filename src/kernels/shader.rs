@@ -7,21 +7,11 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::{Value, json};
-use thiserror::Error;
 
 use super::Dispatch;
 use super::registry::TEMPLATES;
+use crate::error::TemplateError;
 use crate::ops::UnaryFn;
-
-/// A template does not render. This is a fault of the crate, never of its input.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("shader template `{stem}`: {what}")]
-pub struct TemplateError {
-    /// The stem of the template.
-    pub stem: String,
-    /// What the template engine says.
-    pub what: String,
-}
 
 /// A shader template with its options.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
