@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{ProcessUse, Statistics, process_use};
 use crate::error::SessionError;
-use crate::session::{Device, Session};
+use crate::session::Session;
 use crate::tensor::Tensor;
 
 /// Milliseconds of every phase up to the first output.
