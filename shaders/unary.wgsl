@@ -2,7 +2,7 @@
 {% include "lib/index.wgsl" %}
 {% include "lib/activation.wgsl" %}
 
-@compute @workgroup_size(64)
+@compute @workgroup_size({{ LINEAR_WORKGROUP }})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) local: u32) {
     let i = linear_index(group, groups, local);

@@ -25,6 +25,26 @@ pub struct Case<'a> {
     pub outputs: &'a [TensorType],
 }
 
+impl Case<'_> {
+    /// Checks that shaders can bind every tensor and count its elements in `u32`, with room for rounding up.
+    fn fits(&self, traits: &DeviceTraits) -> Result<(), Refusal> {
+        const MOST_ELEMENTS: usize = 1 << 31;
+        for ty in self.inputs.iter().chain(self.outputs) {
+            let (bytes, limit) = (ty.bytes() as u64, traits.max_binding_bytes);
+            if bytes > limit {
+                return Refusal::because(format!("{ty} has {bytes} bytes, and this device binds {limit} at most"));
+            }
+            let elements = ty.shape.elements();
+            if elements > MOST_ELEMENTS {
+                return Refusal::because(format!(
+                    "{ty} has {elements} elements, more than the {MOST_ELEMENTS} it counts"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Why a kernel does not take a case.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
@@ -168,9 +188,10 @@ impl Binding {
 
 /// Declares a shader's parameter block once: the Rust struct, its words, and the WGSL `struct Params`.
 ///
-/// Fields are `u32` or `f32`, so that both sides have the same layout whatever the address space.
+/// Fields are `u32` or `f32`, so that both sides have the same layout whatever the address space. A field `strides` of
+/// type `[u32; 8]` becomes the fields `strides0` to `strides7`.
 macro_rules! params {
-    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $ty:ident),* $(,)? }) => {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $ty:tt),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub(super) struct $name {
@@ -180,25 +201,37 @@ macro_rules! params {
         impl $name {
             /// The WGSL declaration.
             pub(super) const WGSL: &'static str =
-                concat!("struct Params {\n", $("    ", stringify!($field), ": ", stringify!($ty), ",\n",)* "}");
+                concat!("struct Params {\n", $($crate::kernels::params!(@wgsl $field, $ty),)* "}");
 
             /// The block as words.
             pub(super) fn words(&self) -> Vec<u32> {
-                vec![$(params!(@word self.$field, $ty),)*]
+                [$($crate::kernels::params!(@words self.$field, $ty),)*].concat()
             }
         }
     };
-    (@word $value:expr, u32) => { $value };
-    (@word $value:expr, f32) => { $value.to_bits() };
+    (@wgsl $field:ident, [u32; 8]) => {
+        concat!(
+            "    ", stringify!($field), "0: u32,\n", "    ", stringify!($field), "1: u32,\n",
+            "    ", stringify!($field), "2: u32,\n", "    ", stringify!($field), "3: u32,\n",
+            "    ", stringify!($field), "4: u32,\n", "    ", stringify!($field), "5: u32,\n",
+            "    ", stringify!($field), "6: u32,\n", "    ", stringify!($field), "7: u32,\n",
+        )
+    };
+    (@wgsl $field:ident, $ty:ident) => { concat!("    ", stringify!($field), ": ", stringify!($ty), ",\n") };
+    (@words $value:expr, u32) => { vec![$value] };
+    (@words $value:expr, f32) => { vec![$value.to_bits()] };
+    (@words $value:expr, [u32; 8]) => { $value.to_vec() };
 }
 use params;
 
 /// Invocations in the workgroups of kernels that give each invocation one piece of linear work (`lib/index.wgsl`).
-const LINEAR_WORKGROUP: u64 = 64;
+///
+/// Every template knows it by this name.
+const LINEAR_WORKGROUP: u32 = 64;
 
 /// The count and the grid for `items` pieces of linear work, one per invocation.
 fn linear(items: usize, traits: &DeviceTraits) -> Result<(u32, [u32; 3]), Refusal> {
-    let groups = (items as u64).div_ceil(LINEAR_WORKGROUP);
+    let groups = (items as u64).div_ceil(u64::from(LINEAR_WORKGROUP));
     match (u32::try_from(items), traits.fold(groups)) {
         (Ok(count), Some(workgroups)) => Ok((count, workgroups)),
         _ => Refusal::because(format!("{items} pieces of work are more than one dispatch can count")),

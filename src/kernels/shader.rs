@@ -8,8 +8,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::{Value, json};
 
-use super::Dispatch;
 use super::registry::TEMPLATES;
+use super::{Dispatch, LINEAR_WORKGROUP};
 use crate::error::TemplateError;
 use crate::ops::UnaryFn;
 
@@ -77,6 +77,7 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::n
         .build()
         .map_err(|e| e.to_string())?;
     environment.set_syntax(syntax);
+    environment.add_global("LINEAR_WORKGROUP", LINEAR_WORKGROUP);
     for (name, text) in TEMPLATES {
         environment.add_template(name, text).map_err(|e| e.to_string())?;
     }
