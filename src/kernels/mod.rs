@@ -2,6 +2,10 @@
 //!
 //! Everything here is plain data and pure functions: a launch can be built and checked on a machine without an adapter.
 
+mod binary;
+#[cfg(test)]
+mod check;
+mod layout;
 mod registry;
 mod shader;
 mod traits;

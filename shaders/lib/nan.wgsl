@@ -1,0 +1,4 @@
+{# Where `x` is NaN, read off its bits: compilers may assume that `x != x` is false. #}
+{% macro is_nan(x, T) %}
+{% if T == "f32" %}(bitcast<u32>({{ x }}) & 0x7fffffffu) > 0x7f800000u{% else %}(bitcast<vec4<u32>>({{ x }}) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u){% endif %}
+{% endmacro %}
