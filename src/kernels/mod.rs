@@ -5,10 +5,16 @@
 mod binary;
 #[cfg(test)]
 mod check;
+mod concat;
+mod copy;
+mod expand;
 mod layout;
 mod registry;
 mod shader;
+mod slice;
 mod traits;
+mod transpose;
+mod transpose_tile;
 mod unary;
 
 pub use registry::candidates;

@@ -1,15 +1,21 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
-use super::{Kernel, binary, unary};
+use super::{Kernel, binary, concat, expand, slice, transpose, transpose_tile, unary};
 use crate::ops::Op;
 
 /// Every template under `shaders/`, by the name that templates include it with.
 pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
     ("lib/axes.wgsl", include_str!("../../shaders/lib/axes.wgsl")),
+    ("lib/copy.wgsl", include_str!("../../shaders/lib/copy.wgsl")),
     ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
     ("lib/nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
+    ("concat", include_str!("../../shaders/concat.wgsl")),
+    ("expand", include_str!("../../shaders/expand.wgsl")),
+    ("slice", include_str!("../../shaders/slice.wgsl")),
+    ("transpose", include_str!("../../shaders/transpose.wgsl")),
+    ("transpose_tile", include_str!("../../shaders/transpose_tile.wgsl")),
     ("unary", include_str!("../../shaders/unary.wgsl")),
 ];
 
@@ -19,6 +25,10 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
 pub fn candidates(op: &Op) -> &'static [Kernel] {
     match op {
         Op::Binary(_) => &[binary::KERNEL],
+        Op::Transpose(_) => &[transpose_tile::KERNEL, transpose::KERNEL],
+        Op::Concat(_) => &[concat::KERNEL],
+        Op::Slice(_) => &[slice::KERNEL],
+        Op::Expand(_) => &[expand::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         _ => &[],
     }

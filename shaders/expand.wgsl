@@ -1,0 +1,2 @@
+// Repetition: source strides of 0.
+{% include "lib/copy.wgsl" %}

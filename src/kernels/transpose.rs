@@ -1,0 +1,29 @@
+//! `transpose`: permutation of axes, element by element along the output.
+
+use super::copy::StridedCopy;
+use super::layout::signed;
+use super::{Case, DeviceTraits, Kernel, Launch, Refusal};
+use crate::ops::Op;
+
+/// Takes every permutation; in vectors where the innermost axis stays where it is and fills whole vectors.
+pub(super) const KERNEL: Kernel = Kernel { stem: "transpose", accepts };
+
+fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    case.fits(traits)?;
+    let (strides, [y]) = (source_strides(case)?, case.outputs) else {
+        return Refusal::because("has one output");
+    };
+    let target = (0, signed(&y.shape.strides()));
+    let copy = StridedCopy { input: 0, sizes: y.shape.to_vec(), source: (0, strides), target };
+    Ok(copy.dispatch("transpose", y, traits)?.into())
+}
+
+/// For each axis of the output, the elements of the input to step over.
+pub(super) fn source_strides(case: &Case<'_>) -> Result<Vec<i64>, Refusal> {
+    let (Op::Transpose(op), [x]) = (case.op, case.inputs) else {
+        return Refusal::because("takes permutations of axes");
+    };
+    let own = signed(&x.shape.strides());
+    let strides = op.perm.iter().map(|&axis| own.get(axis).copied());
+    strides.collect::<Option<_>>().ok_or_else(|| Refusal(format!("{:?} is no permutation of the axes of {x}", op.perm)))
+}
