@@ -2,6 +2,7 @@
 //!
 //! Sizes are awkward on purpose: 1, 13, 127, channels that divide by 4 and that do not, windows larger than the input.
 
+mod conv_vectors;
 mod elementwise;
 
 use crate::error::GraphError;
@@ -81,5 +82,5 @@ impl OpCase {
 
 /// Every case.
 pub fn all() -> Vec<OpCase> {
-    elementwise::cases()
+    [elementwise::cases(), conv_vectors::cases()].concat()
 }

@@ -6,7 +6,7 @@ use super::device::Device;
 use super::memory::SharedWeights;
 use super::pipeline::{PARAMS_STRIDE, Pipeline};
 use crate::error::GpuError;
-use crate::kernels::Dispatch;
+use crate::kernels::{Dispatch, Form};
 use crate::plan::{Action, BufferRef, Plan, Resource, padded};
 
 /// A plan with everything it needs on a device. Running it allocates nothing.
@@ -182,9 +182,17 @@ impl Executable {
                 size: wgpu::BufferSize::new(block),
             }),
         }];
-        for ((resource, view), binding) in resources.iter().zip(&views).zip(1..) {
+        for (((resource, view), bound_as), binding) in resources.iter().zip(&views).zip(&dispatch.bindings).zip(1..) {
             let resource = match (resource, view) {
-                (Resource::Buffer(buffer), _) => self.resolve(*buffer, bound)?.as_entire_binding(),
+                (Resource::Buffer(buffer), _) => {
+                    // A slot may be larger than a uniform binding may be.
+                    let size = match bound_as.form {
+                        Form::Uniform { vectors } => wgpu::BufferSize::new(u64::from(vectors) * 16),
+                        _ => None,
+                    };
+                    let buffer = self.resolve(*buffer, bound)?;
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
+                }
                 (Resource::Image(_), Some(view)) => wgpu::BindingResource::TextureView(view),
                 (Resource::Image(_), None) => return Err(missing("an image")),
             };

@@ -9,8 +9,11 @@ use crate::kernels::Form;
 use crate::plan::{Image, padded};
 use crate::tensor::{Data, Tensor, TensorType};
 
-const STORAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+/// Any buffer may also be a small operand that a kernel binds as uniform.
+const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::UNIFORM)
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST);
 
 /// Weights on the device, by the identity of their elements: plans for several input sizes share them.
 #[derive(Debug, Default)]
@@ -31,7 +34,7 @@ impl Weights {
         if let Some((_, buffer)) = buffers.get(&tensor.data_id()) {
             return Ok(buffer.clone());
         }
-        let buffer = device.buffer("constant", padded(&tensor.tensor_type()), STORAGE | wgpu::BufferUsages::UNIFORM)?;
+        let buffer = device.buffer("constant", padded(&tensor.tensor_type()), STORAGE)?;
         device.upload(&buffer, tensor)?;
         buffers.insert(tensor.data_id(), (tensor.clone(), buffer.clone()));
         Ok(buffer)

@@ -6,11 +6,17 @@ mod binary;
 #[cfg(test)]
 mod check;
 mod concat;
+mod conv_lane;
 mod copy;
+mod dense_lane;
+mod depthwise_lane;
 mod expand;
+mod lane;
 mod layout;
+mod pointwise_lane;
 mod registry;
 mod shader;
+mod shared_depthwise_lane;
 mod slice;
 mod traits;
 mod transpose;

@@ -1,6 +1,9 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
-use super::{Kernel, binary, concat, expand, slice, transpose, transpose_tile, unary};
+use super::{
+    Kernel, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, pointwise_lane, shared_depthwise_lane,
+    slice, transpose, transpose_tile, unary,
+};
 use crate::ops::Op;
 
 /// Every template under `shaders/`, by the name that templates include it with.
@@ -16,6 +19,14 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("slice", include_str!("../../shaders/slice.wgsl")),
     ("transpose", include_str!("../../shaders/transpose.wgsl")),
     ("transpose_tile", include_str!("../../shaders/transpose_tile.wgsl")),
+    ("lib/lane.wgsl", include_str!("../../shaders/lib/lane.wgsl")),
+    ("lib/tile_lane.wgsl", include_str!("../../shaders/lib/tile_lane.wgsl")),
+    ("lib/window_lane.wgsl", include_str!("../../shaders/lib/window_lane.wgsl")),
+    ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
+    ("dense_lane", include_str!("../../shaders/dense_lane.wgsl")),
+    ("depthwise_lane", include_str!("../../shaders/depthwise_lane.wgsl")),
+    ("pointwise_lane", include_str!("../../shaders/pointwise_lane.wgsl")),
+    ("shared_depthwise_lane", include_str!("../../shaders/shared_depthwise_lane.wgsl")),
     ("unary", include_str!("../../shaders/unary.wgsl")),
 ];
 
@@ -29,6 +40,13 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::Concat(_) => &[concat::KERNEL],
         Op::Slice(_) => &[slice::KERNEL],
         Op::Expand(_) => &[expand::KERNEL],
+        Op::Conv(_) => &[
+            dense_lane::KERNEL,
+            pointwise_lane::KERNEL,
+            conv_lane::KERNEL,
+            depthwise_lane::KERNEL,
+            shared_depthwise_lane::KERNEL,
+        ],
         Op::Unary(_) => &[unary::KERNEL],
         _ => &[],
     }

@@ -1,0 +1,59 @@
+//! What the lane family shares: kernels for adapters that are processors, where images and shuffles are the fast loads.
+//!
+//! Drivers that run shaders on a processor turn a buffer load at a computed address into a loop over the vector lanes,
+//! while a load from a storage image is straight code, and a shuffle with a literal lane is a single instruction.
+
+use serde_json::json;
+
+use super::{Binding, Case, DeviceClass, DeviceTraits, Form, Operand, Refusal, Shader};
+use crate::ops::{Conv, Epilogue};
+use crate::tensor::TensorType;
+
+/// The lanes of a device that the family is written for.
+pub(super) fn lanes(traits: &DeviceTraits) -> Result<u32, Refusal> {
+    match traits.lanes() {
+        Some(lanes @ (4 | 8 | 16)) => Ok(lanes),
+        Some(lanes) => Refusal::because(format!("has tiles for 4, 8 or 16 lanes, and this processor has {lanes}")),
+        None if traits.class == DeviceClass::Cpu => {
+            Refusal::because("needs subgroup operations of one fixed size, which this device does not offer")
+        }
+        None => Refusal::because("the lane family is for adapters that are processors"),
+    }
+}
+
+/// Checks that every operand read through an image fits into one.
+pub(super) fn images_fit(case: &Case<'_>, bindings: &[Binding], traits: &DeviceTraits) -> Result<(), Refusal> {
+    for binding in bindings {
+        let (Operand::Input(index), Some(texel)) = (binding.operand, binding.form.texel()) else { continue };
+        let Some(ty) = case.inputs.get(index) else { continue };
+        let rows = ty.shape.elements().div_ceil(texel as usize * Form::IMAGE_WIDTH as usize);
+        let side = traits.max_texture_side;
+        if Form::IMAGE_WIDTH > side || rows > side as usize {
+            return Refusal::because(format!(
+                "{ty} as an image has {} x {rows} texels, and the device has {side} x {side}",
+                Form::IMAGE_WIDTH
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The output and what the epilogue reads, in binding order, from input `first` on.
+pub(super) fn epilogue_bindings(epilogue: &Epilogue, first: usize) -> Vec<Binding> {
+    let names = [epilogue.bias.then_some("bias"), epilogue.residual.then_some("residual")];
+    let mut bindings = vec![Binding::new("y", Operand::Output(0), Form::WriteVec4)];
+    bindings.extend(
+        names.into_iter().flatten().zip(first..).map(|(name, i)| Binding::new(name, Operand::Input(i), Form::Image)),
+    );
+    bindings
+}
+
+/// The options that `lib/lane.wgsl` asks for.
+pub(super) fn with_epilogue(shader: Shader, conv: &Conv, inputs: &[TensorType]) -> Shader {
+    let bias = match inputs.get(2).filter(|_| conv.epilogue.bias) {
+        Some(bias) if bias.shape.elements() == 1 => "one",
+        Some(_) => "channel",
+        None => "none",
+    };
+    shader.with("bias", bias).with("residual", json!(conv.epilogue.residual)).with_activation(conv.epilogue.activation)
+}

@@ -1,0 +1,71 @@
+//! `pointwise_lane`: a window of one tap, or a dense layer, as a matrix product on a processor.
+
+use super::lane::{epilogue_bindings, images_fit, lanes, with_epilogue};
+use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
+use crate::ops::{Conv, ConvSite, Filters, Op};
+
+params! {
+    /// Parameters of `pointwise_lane` and `dense_lane`; channels in quads of four.
+    struct Params { pixels: u32, in_quads: u32, in_channels: u32, out_quads: u32, out_tiles: u32 }
+}
+
+/// Takes ungrouped windows of one tap whose channels divide by four, on processors.
+pub(super) const KERNEL: Kernel = Kernel { stem: "pointwise_lane", accepts };
+
+fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    let lanes = lanes(traits)?;
+    let (conv, site) = resolve(case)?;
+    let (in_quads, out_quads) = (site.in_channels / 4, site.out_channels / 4);
+    let tile_quads = if out_quads <= 2 { 2 } else { 4 };
+    let pixels = 4;
+    let shader = Shader::new(KERNEL.stem, Params::WGSL)
+        .with("lanes", lanes)
+        .with("pixels", pixels)
+        .with("out_quads", tile_quads)
+        .with("in_quads", if in_quads.is_multiple_of(2) { 2 } else { 1 });
+    launch(shader, [pixels * lanes as usize, tile_quads], case, conv, &site, traits)
+}
+
+/// The convolution as a matrix product of whole vectors.
+pub(super) fn resolve<'a>(case: &Case<'a>) -> Result<(&'a Conv, ConvSite), Refusal> {
+    let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
+    let site = conv.site(case.inputs).map_err(|e| Refusal(e.to_string()))?;
+    if !site.is_pointwise() || site.groups != 1 || conv.filters == Filters::Shared {
+        return Refusal::because("takes windows of one tap in one group");
+    }
+    if !site.in_channels.is_multiple_of(4) || !site.out_channels.is_multiple_of(4) {
+        let (from, to) = (site.in_channels, site.out_channels);
+        return Refusal::because(format!("takes channels that divide by 4, and these are {from} to {to}"));
+    }
+    Ok((conv, site))
+}
+
+/// The launch of `shader` for tiles of `[pixels, output quads]`.
+pub(super) fn launch(
+    shader: Shader,
+    tile: [usize; 2],
+    case: &Case<'_>,
+    conv: &Conv,
+    site: &ConvSite,
+    traits: &DeviceTraits,
+) -> Result<Launch, Refusal> {
+    let mut bindings =
+        vec![Binding::new("x", Operand::Input(0), Form::Image), Binding::new("w", Operand::Input(1), Form::Image)];
+    bindings.extend(epilogue_bindings(&conv.epilogue, 2));
+    images_fit(case, &bindings, traits)?;
+    let (pixels, out_quads) = (site.pixels(), site.out_channels / 4);
+    let out_tiles = out_quads.div_ceil(tile[1]);
+    let groups = (pixels.div_ceil(tile[0]) * out_tiles) as u64;
+    let Some(workgroups) = traits.fold(groups) else {
+        return Refusal::because(format!("{groups} tiles are more than one dispatch can count"));
+    };
+    let params = Params {
+        pixels: pixels as u32,
+        in_quads: site.in_channels as u32 / 4,
+        in_channels: site.in_channels as u32,
+        out_quads: out_quads as u32,
+        out_tiles: out_tiles as u32,
+    };
+    Ok(Dispatch { shader: with_epilogue(shader, conv, case.inputs), bindings, params: params.words(), workgroups }
+        .into())
+}
