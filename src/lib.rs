@@ -7,6 +7,7 @@ pub mod error;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod layers;
 pub mod ops;
 pub mod passes;
 pub mod plan;

@@ -2,12 +2,14 @@
 
 mod gpu;
 mod graph;
+mod layers;
 mod plan;
 mod session;
 mod tensor;
 
 pub use gpu::{GpuError, TemplateError};
 pub use graph::GraphError;
+pub use layers::LayerError;
 pub use plan::PlanError;
 pub use session::SessionError;
 pub use tensor::{ShapeError, TensorError, WindowError};

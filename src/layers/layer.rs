@@ -1,0 +1,323 @@
+//! What a layer is: a Keras class with its settings, its weights, and the ops it adds to a graph.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::{Activation, Initializer, Model};
+use crate::error::LayerError;
+use crate::graph::{Graph, ValueId};
+use crate::ops::{Binary, BinaryFn, Op};
+use crate::tensor::{Shape, Tensor, TensorType};
+
+/// A Keras layer class with its settings. It owns no weights: a [`LayerRef`] does.
+pub trait Layer: Debug + Send + Sync {
+    /// The Keras class, such as `Conv2D`.
+    fn class_name(&self) -> &'static str;
+
+    /// The weights it needs for inputs of these shapes (batch first), in Keras's order.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String>;
+
+    /// Adds its ops to a graph. `weights` are those of [`Layer::weights`], in that order.
+    ///
+    /// # Errors
+    /// [`LayerError`] when the inputs do not fit.
+    fn emit(
+        &self,
+        emitter: &mut Emitter<'_>,
+        inputs: &[ValueId],
+        weights: &[ValueId],
+    ) -> Result<Vec<ValueId>, LayerError>;
+
+    /// The depthwise and the pointwise half of a separable layer.
+    fn halves(&self) -> Option<(Box<dyn Layer>, Box<dyn Layer>)> {
+        None
+    }
+
+    /// The model behind a nested model's layer.
+    fn as_model(&self) -> Option<&Model> {
+        None
+    }
+}
+
+/// A weight before it has values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightSpec {
+    /// Keras's name: `kernel`, `bias`, `moving_mean`, ..
+    pub name: &'static str,
+    /// Its shape.
+    pub shape: Shape,
+    /// How it starts.
+    pub initializer: Initializer,
+    /// Whether training changes it.
+    pub trainable: bool,
+}
+
+impl WeightSpec {
+    /// A trainable weight.
+    pub fn new(name: &'static str, shape: impl Into<Shape>, initializer: Initializer) -> WeightSpec {
+        WeightSpec { name, shape: shape.into(), initializer, trainable: true }
+    }
+}
+
+/// A weight with its values. Clones share them: that is how layers share weights.
+#[derive(Debug, Clone)]
+pub struct Weight {
+    spec: WeightSpec,
+    /// `layer/weight`, the name in graphs and the key of its initial values.
+    name: String,
+    value: Arc<Mutex<Option<Tensor>>>,
+}
+
+impl Weight {
+    /// Name, shape and initializer.
+    pub fn spec(&self) -> &WeightSpec {
+        &self.spec
+    }
+
+    /// `layer/weight`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Tensor>> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The values; drawn from the initializer with seed 0 when nothing was set before.
+    pub fn get(&self) -> Tensor {
+        self.lock().get_or_insert_with(|| self.spec.initializer.draw(&self.spec.shape, 0, &self.name)).clone()
+    }
+
+    /// Sets the values.
+    ///
+    /// # Errors
+    /// [`LayerError::Weight`] when the shape or element type is another.
+    pub fn set(&self, tensor: Tensor) -> Result<(), LayerError> {
+        let expected = TensorType::f32(self.spec.shape.clone());
+        if tensor.tensor_type() != expected {
+            let what = format!("{} was given where {expected} is expected", tensor.tensor_type());
+            return Err(LayerError::Weight { weight: self.name.clone(), what });
+        }
+        *self.lock() = Some(tensor);
+        Ok(())
+    }
+
+    /// Draws the values anew.
+    pub fn initialize(&self, seed: u64) {
+        *self.lock() = Some(self.spec.initializer.draw(&self.spec.shape, seed, &self.name));
+    }
+
+    /// Equal for weights that share their values.
+    pub(super) fn id(&self) -> usize {
+        Arc::as_ptr(&self.value) as usize
+    }
+}
+
+/// A layer with a name and weights. Clones are the same layer: calling it twice shares its weights.
+#[derive(Debug, Clone)]
+pub struct LayerRef(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    layer: Box<dyn Layer>,
+    name: OnceLock<String>,
+    weights: OnceLock<Vec<Weight>>,
+}
+
+impl LayerRef {
+    pub(super) fn new(layer: Box<dyn Layer>, name: Option<String>) -> LayerRef {
+        let shared = Shared { layer, name: OnceLock::new(), weights: OnceLock::new() };
+        if let Some(name) = name {
+            shared.name.get_or_init(|| name);
+        }
+        LayerRef(Arc::new(shared))
+    }
+
+    /// The class with its settings.
+    pub fn layer(&self) -> &dyn Layer {
+        self.0.layer.as_ref()
+    }
+
+    /// The name, once it has one: given by hand, or by the first model that it becomes part of.
+    pub fn name(&self) -> &str {
+        self.0.name.get().map_or("", String::as_str)
+    }
+
+    /// Names the layer if it has no name yet.
+    pub(super) fn name_or(&self, make: impl FnOnce() -> String) -> &str {
+        self.0.name.get_or_init(make)
+    }
+
+    /// Whether two handles are the same layer.
+    pub fn is(&self, other: &LayerRef) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The weights in Keras's order; empty until the layer is part of a model (or shares another layer's).
+    pub fn weights(&self) -> &[Weight] {
+        self.0.weights.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Number of weight elements, trainable or not.
+    pub fn parameters(&self) -> usize {
+        let nested = self.layer().as_model().map_or(0, Model::parameters);
+        nested + self.weights().iter().map(|weight| weight.spec.shape.elements()).sum::<usize>()
+    }
+
+    /// Makes a layer whose weights are those given.
+    pub(super) fn with_weights(layer: Box<dyn Layer>, name: String, weights: Vec<Weight>) -> LayerRef {
+        let layer = LayerRef::new(layer, Some(name));
+        layer.0.weights.get_or_init(|| weights);
+        layer
+    }
+
+    fn wrong(&self, what: String) -> LayerError {
+        LayerError::Layer { layer: self.name().into(), class: self.layer().class_name().into(), what }
+    }
+
+    /// Makes the weights for inputs of these shapes, or checks that those there are fit.
+    pub(super) fn build(&self, inputs: &[Shape]) -> Result<(), LayerError> {
+        let specs = self.layer().weights(inputs).map_err(|what| self.wrong(what))?;
+        if let Some(weights) = self.0.weights.get() {
+            let fit = weights.iter().map(|weight| &weight.spec.shape).eq(specs.iter().map(|spec| &spec.shape));
+            return if fit {
+                Ok(())
+            } else {
+                let shapes: Vec<String> = weights.iter().map(|weight| weight.spec.shape.to_string()).collect();
+                let inputs: Vec<String> = inputs.iter().map(Shape::to_string).collect();
+                Err(self.wrong(format!(
+                    "its weights {} were made for other inputs than {}",
+                    shapes.join(" "),
+                    inputs.join(" ")
+                )))
+            };
+        }
+        let name = self.name();
+        let weight = |spec: WeightSpec| Weight { name: format!("{name}/{}", spec.name), spec, value: Arc::default() };
+        self.0.weights.get_or_init(|| specs.into_iter().map(weight).collect());
+        Ok(())
+    }
+
+    /// Adds the layer to a graph under `scope`.
+    pub(super) fn emit(
+        &self,
+        graph: &mut Graph,
+        constants: &mut HashMap<usize, ValueId>,
+        mode: Mode<'_>,
+        inputs: &[ValueId],
+    ) -> Result<Vec<ValueId>, LayerError> {
+        let weights: Vec<ValueId> = self
+            .weights()
+            .iter()
+            .map(|weight| {
+                *constants.entry(weight.id()).or_insert_with(|| match mode.values {
+                    true => graph.constant(weight.name.clone(), weight.get()),
+                    // Shapes do not depend on values, and drawing them takes time.
+                    false => graph.input(weight.name.clone(), TensorType::f32(weight.spec.shape.clone())),
+                })
+            })
+            .collect();
+        let scope = if mode.scope.is_empty() { self.name().into() } else { format!("{}/{}", mode.scope, self.name()) };
+        let mut emitter = Emitter { graph, constants, mode, scope, class: self.layer().class_name() };
+        self.layer().emit(&mut emitter, inputs, &weights)
+    }
+}
+
+/// How layers are added to a graph.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mode<'a> {
+    /// Weights as constants with their values, or as inputs of their shape.
+    pub values: bool,
+    /// Batch normalisation uses the statistics of the batch.
+    pub training: bool,
+    /// Names of the models around, joined by `/`.
+    pub scope: &'a str,
+}
+
+/// Adds the ops of one layer to a graph.
+#[derive(Debug)]
+pub struct Emitter<'a> {
+    pub(super) graph: &'a mut Graph,
+    pub(super) constants: &'a mut HashMap<usize, ValueId>,
+    pub(super) mode: Mode<'a>,
+    pub(super) scope: String,
+    class: &'static str,
+}
+
+impl Emitter<'_> {
+    /// Adds a node named after the layer and `part`.
+    ///
+    /// # Errors
+    /// [`LayerError::Graph`] when the op does not take these inputs.
+    pub fn node(&mut self, part: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, LayerError> {
+        let name = if part.is_empty() { self.scope.clone() } else { format!("{}/{part}", self.scope) };
+        self.graph.node(name, op, inputs).map_err(|source| LayerError::Graph { layer: self.scope.clone(), source })
+    }
+
+    /// Adds a constant that belongs to the layer but is no weight of it.
+    pub fn constant(&mut self, part: &str, tensor: Tensor) -> ValueId {
+        self.graph.constant(format!("{}/{part}", self.scope), tensor)
+    }
+
+    /// Shape of a value.
+    pub fn shape(&self, value: ValueId) -> Shape {
+        self.graph.ty(value).shape.clone()
+    }
+
+    /// Whether the graph is for training rather than inference.
+    pub fn training(&self) -> bool {
+        self.mode.training
+    }
+
+    /// An error of the layer that is being added.
+    pub fn wrong(&self, what: impl Into<String>) -> LayerError {
+        LayerError::Layer { layer: self.scope.clone(), class: self.class.into(), what: what.into() }
+    }
+
+    /// Adds a bias (when there is one) and an activation.
+    pub(super) fn finish(
+        &mut self,
+        x: ValueId,
+        bias: Option<ValueId>,
+        activation: Activation,
+    ) -> Result<ValueId, LayerError> {
+        let x = match bias {
+            Some(bias) => self.node("bias", Binary { function: BinaryFn::Add }, &[x, bias])?,
+            None => x,
+        };
+        activation.emit(self, x)
+    }
+
+    /// The one input of a layer that takes one.
+    pub(super) fn one(&self, inputs: &[ValueId]) -> Result<ValueId, LayerError> {
+        match inputs {
+            [x] => Ok(*x),
+            _ => Err(self.wrong(format!("it takes one input and got {}", inputs.len()))),
+        }
+    }
+}
+
+/// Turns layer classes into layers.
+pub trait IntoLayer: Layer + Sized + 'static {
+    /// The layer, named by the first model it becomes part of (`conv2d`, `conv2d_1`, ..).
+    fn layer(self) -> LayerRef {
+        LayerRef::new(Box::new(self), None)
+    }
+
+    /// The layer under a name of its own.
+    fn named(self, name: impl Into<String>) -> LayerRef {
+        LayerRef::new(Box::new(self), Some(name.into()))
+    }
+}
+
+impl<L: Layer + Sized + 'static> IntoLayer for L {}
+
+impl<L: Layer + 'static> From<L> for LayerRef {
+    fn from(layer: L) -> LayerRef {
+        layer.layer()
+    }
+}

@@ -1,0 +1,51 @@
+//! Layers in Keras's semantics, sequential and functional models, and what they say of themselves.
+
+mod activation;
+mod conv;
+mod conv_transpose;
+mod dense;
+mod depthwise;
+mod elementwise;
+mod from_config;
+mod functional;
+mod initializer;
+mod layer;
+mod merge;
+mod model;
+mod model_config;
+mod normalization;
+mod pooling;
+mod reshaping;
+mod separable;
+mod settings;
+mod shared_depthwise;
+
+pub use activation::Activation;
+pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
+pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, ConvTranspose};
+pub use dense::Dense;
+pub use depthwise::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D};
+pub use elementwise::{ActivationLayer, PReLU, PassThrough, SoftmaxLayer};
+pub use from_config::layer_from_config;
+pub use functional::{Input, SymbolicTensor};
+pub use initializer::{Fan, Initializer};
+pub use layer::{Emitter, IntoLayer, Layer, LayerRef, Weight, WeightSpec};
+pub use merge::{Concatenate, Dot, Merge};
+pub use model::{Dims, InputSpec, LayerCall, Model, Sequential, TensorRef};
+pub use normalization::{BatchNormalization, GroupNormalization, LayerNormalization, Normalization, Rescaling};
+pub use pooling::{
+    GlobalPooling, GlobalPooling1D, GlobalPooling2D, GlobalPooling3D, Pooling, Pooling1D, Pooling2D, Pooling3D,
+};
+pub use reshaping::{Reshaping, Split};
+pub use separable::{SeparableConv, SeparableConv1D, SeparableConv2D, SeparableConv3D};
+pub use settings::{DataFormat, IntoSizes, Padding};
+pub use shared_depthwise::{SharedDepthwiseConv, SharedDepthwiseConv1D, SharedDepthwiseConv2D, SharedDepthwiseConv3D};
+
+/// An axis counted from either end as a position.
+fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
+    let position = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(position)
+        .ok()
+        .filter(|&position| position < rank)
+        .ok_or_else(|| format!("axis {axis} does not exist in an input of {rank} axes"))
+}

@@ -1,0 +1,497 @@
+//! Models: layers and the calls between them, with shapes, weights and the graph they amount to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::functional::{Call, Source};
+use super::layer::Mode;
+use super::{Emitter, Input, Layer, LayerRef, SymbolicTensor, Weight, WeightSpec};
+use crate::error::LayerError;
+use crate::graph::{Graph, ValueId};
+use crate::tensor::{Shape, TensorType};
+
+/// Axis sizes with the batch first; `None` where the size is open.
+pub type Dims = Vec<Option<usize>>;
+
+/// An input of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSpec {
+    /// Its name.
+    pub name: String,
+    /// Its shape without the batch.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// One call of a layer in a model.
+#[derive(Debug, Clone)]
+pub struct LayerCall {
+    /// The layer; the same one in several calls shares its weights.
+    pub layer: LayerRef,
+    /// Where its inputs come from.
+    pub inputs: Vec<TensorRef>,
+    /// Shapes of its outputs.
+    pub outputs: Vec<Dims>,
+    /// Which call of the layer this is, from 0.
+    pub index: usize,
+}
+
+/// A tensor inside a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TensorRef {
+    /// An input, by position.
+    Input(usize),
+    /// Output `output` of call `call`.
+    Call {
+        /// Position in [`Model::calls`].
+        call: usize,
+        /// Which output.
+        output: usize,
+    },
+}
+
+/// A model: a graph of layers. Cloning shares layers and weights. A model is a layer, too.
+#[derive(Debug, Clone)]
+pub struct Model {
+    name: String,
+    sequential: bool,
+    inputs: Vec<InputSpec>,
+    calls: Vec<LayerCall>,
+    outputs: Vec<(String, TensorRef)>,
+}
+
+impl Model {
+    /// A model from its inputs to its outputs. Layers without a name get Keras's: `conv2d`, `conv2d_1`, ..
+    ///
+    /// # Errors
+    /// [`LayerError`] when an output does not follow from the inputs, a name is taken twice, or a layer does not take what
+    /// it was called on.
+    pub fn new(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor]) -> Result<Model, LayerError> {
+        Model::named("functional", inputs, outputs)
+    }
+
+    /// As [`Model::new`], under a name.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn named(
+        name: impl Into<String>,
+        inputs: &[SymbolicTensor],
+        outputs: &[SymbolicTensor],
+    ) -> Result<Model, LayerError> {
+        let name = name.into();
+        let mut model = Model { name, sequential: false, inputs: Vec::new(), calls: Vec::new(), outputs: Vec::new() };
+        let mut names = Names::default();
+        let mut placed: HashMap<*const Call, usize> = HashMap::new();
+        let mut input_positions: HashMap<*const Call, usize> = HashMap::new();
+        for input in inputs {
+            let Source::Input { name, shape } = &input.call.source else {
+                return Err(model.wrong("an input is the output of a layer; inputs are made with `Input::new`"));
+            };
+            let name = if name.is_empty() { names.fresh("input_layer") } else { names.take(name, &model.name)? };
+            input_positions.insert(Arc::as_ptr(&input.call), model.inputs.len());
+            model.inputs.push(InputSpec { name, shape: shape.clone() });
+        }
+        // An explicit stack: a deep network must not exhaust the thread's own.
+        for output in outputs {
+            let mut stack = vec![(output.call.clone(), 0)];
+            while let Some((call, next)) = stack.pop() {
+                let key = Arc::as_ptr(&call);
+                if placed.contains_key(&key) || input_positions.contains_key(&key) {
+                    continue;
+                }
+                if let Some(before) = call.inputs.get(next) {
+                    let before = before.call.clone();
+                    stack.push((call, next + 1));
+                    stack.push((before, 0));
+                    continue;
+                }
+                let Source::Layer(layer) = &call.source else {
+                    return Err(model.wrong("an output depends on an input that is not among the model's inputs"));
+                };
+                let inputs = call.inputs.iter().map(|x| reference(x, &placed, &input_positions));
+                let inputs: Option<Vec<TensorRef>> = inputs.collect();
+                let inputs = inputs.ok_or_else(|| model.wrong("a call reads a tensor of another model"))?;
+                model.place(layer, inputs, &mut names)?;
+                placed.insert(key, model.calls.len() - 1);
+            }
+        }
+        for output in outputs {
+            let target = reference(output, &placed, &input_positions)
+                .ok_or_else(|| model.wrong("an output is a tensor of another model"))?;
+            let wanted = match target {
+                TensorRef::Input(i) => model.inputs[i].name.clone(),
+                TensorRef::Call { call, .. } => model.calls[call].layer.name().to_string(),
+            };
+            let taken = model
+                .outputs
+                .iter()
+                .filter(|(name, _)| *name == wanted || name.starts_with(&format!("{wanted}_")))
+                .count();
+            let name = if taken == 0 { wanted } else { format!("{wanted}_{taken}") };
+            model.outputs.push((name, target));
+        }
+        match model.outputs.is_empty() {
+            true => Err(model.wrong("it has no outputs")),
+            false => Ok(model),
+        }
+    }
+
+    /// Names and builds a layer, and adds a call of it.
+    fn place(&mut self, layer: &LayerRef, inputs: Vec<TensorRef>, names: &mut Names) -> Result<(), LayerError> {
+        let index = self.calls.iter().filter(|call| call.layer.is(layer)).count();
+        if index == 0 {
+            if layer.name().is_empty() {
+                layer.name_or(|| names.fresh(&snake_case(layer.layer().class_name())));
+            } else {
+                names.take(layer.name(), &self.name)?;
+            }
+        }
+        let dims: Vec<Dims> = inputs.iter().map(|&input| self.dims(input)).collect();
+        let outputs = infer(layer, &dims)?;
+        self.calls.push(LayerCall { layer: layer.clone(), inputs, outputs, index });
+        Ok(())
+    }
+
+    fn wrong(&self, what: impl Into<String>) -> LayerError {
+        LayerError::Model { model: self.name.clone(), what: what.into() }
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it was made as a `Sequential`.
+    pub fn is_sequential(&self) -> bool {
+        self.sequential
+    }
+
+    /// The inputs.
+    pub fn inputs(&self) -> &[InputSpec] {
+        &self.inputs
+    }
+
+    /// The outputs: names (of the layers they come from) and tensors.
+    pub fn outputs(&self) -> &[(String, TensorRef)] {
+        &self.outputs
+    }
+
+    /// All calls, every one after those it reads from.
+    pub fn calls(&self) -> &[LayerCall] {
+        &self.calls
+    }
+
+    /// The layers, each once, in the order of their first call.
+    pub fn layers(&self) -> Vec<&LayerRef> {
+        self.calls.iter().filter(|call| call.index == 0).map(|call| &call.layer).collect()
+    }
+
+    /// The layer of this name; names of nested models may come before it, joined by `/`.
+    pub fn layer(&self, path: &str) -> Option<&LayerRef> {
+        let own = self.layers().into_iter().find(|layer| layer.name() == path);
+        own.or_else(|| {
+            let (outer, rest) = path.split_once('/')?;
+            self.layers().into_iter().find(|layer| layer.name() == outer)?.layer().as_model()?.layer(rest)
+        })
+    }
+
+    /// All weights in Keras's order, those of nested models included; shared ones once.
+    pub fn weights(&self) -> Vec<Weight> {
+        let mut weights: Vec<Weight> = Vec::new();
+        for layer in self.layers() {
+            let nested = layer.layer().as_model().map_or_else(Vec::new, Model::weights);
+            for weight in nested.into_iter().chain(layer.weights().iter().cloned()) {
+                if !weights.iter().any(|other| other.id() == weight.id()) {
+                    weights.push(weight);
+                }
+            }
+        }
+        weights
+    }
+
+    /// Number of weight elements; shared ones count once.
+    pub fn parameters(&self) -> usize {
+        self.weights().iter().map(|weight| weight.spec().shape.elements()).sum()
+    }
+
+    /// Draws all weights anew from their initializers.
+    pub fn initialize(&self, seed: u64) {
+        for weight in self.weights() {
+            weight.initialize(seed);
+        }
+    }
+
+    /// Shape of a tensor of the model, batch first.
+    pub fn dims(&self, tensor: TensorRef) -> Dims {
+        match tensor {
+            TensorRef::Input(i) => {
+                let shape = self.inputs.get(i).map_or(&[][..], |input| &input.shape);
+                [None].into_iter().chain(shape.iter().copied()).collect()
+            }
+            TensorRef::Call { call, output } => {
+                self.calls.get(call).and_then(|call| call.outputs.get(output)).cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    /// The graph for inference on a batch of inputs whose shapes are all known.
+    ///
+    /// # Errors
+    /// [`LayerError::Model`] when an input has axes of open size; give its shape to [`Model::graph_for`].
+    pub fn graph(&self, batch: usize) -> Result<Graph, LayerError> {
+        self.graph_for(batch, &BTreeMap::new())
+    }
+
+    /// The graph for inference. `shapes` gives shapes by input name, the batch not counted, where they are open or meant to
+    /// be others than the model was made for.
+    ///
+    /// # Errors
+    /// [`LayerError`] when a shape stays open, or a layer does not take what comes.
+    pub fn graph_for(&self, batch: usize, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Graph, LayerError> {
+        self.emit_graph(batch, shapes, false)
+    }
+
+    /// As [`Model::graph_for`], with batch normalisation by the statistics of the batch.
+    ///
+    /// # Errors
+    /// As [`Model::graph_for`].
+    pub fn training_graph(&self, batch: usize, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Graph, LayerError> {
+        self.emit_graph(batch, shapes, true)
+    }
+
+    fn emit_graph(
+        &self,
+        batch: usize,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        training: bool,
+    ) -> Result<Graph, LayerError> {
+        if let Some(name) = shapes.keys().find(|name| !self.inputs.iter().any(|input| input.name == **name)) {
+            let names: Vec<String> = self.inputs.iter().map(|input| format!("`{}`", input.name)).collect();
+            return Err(self.wrong(format!("it has no input `{name}`; its inputs are {}", names.join(", "))));
+        }
+        if batch == 0 {
+            return Err(self.wrong("the batch must have at least one element"));
+        }
+        let mut graph = Graph::new();
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for input in &self.inputs {
+            let known: Option<Vec<usize>> = input.shape.iter().copied().collect();
+            let shape = shapes.get(&input.name).cloned().or(known).ok_or_else(|| {
+                self.wrong(format!("input `{}` has open axes {:?}; its shape must be given", input.name, input.shape))
+            })?;
+            let fits = shape.len() == input.shape.len()
+                && shape.iter().zip(&input.shape).all(|(&size, wanted)| wanted.is_none_or(|wanted| wanted == size));
+            if !fits {
+                return Err(self.wrong(format!(
+                    "input `{}` takes {:?} (batch not counted) and got {shape:?}",
+                    input.name, input.shape
+                )));
+            }
+            let full: Vec<usize> = [batch].into_iter().chain(shape).collect();
+            inputs.push(graph.input(input.name.clone(), TensorType::f32(full)));
+        }
+        let mode = Mode { values: true, training, scope: "" };
+        let outputs = self.emit_calls(&mut graph, &mut HashMap::new(), mode, &inputs)?;
+        for ((name, _), value) in self.outputs.iter().zip(outputs) {
+            graph.output(name.clone(), value);
+        }
+        Ok(graph)
+    }
+
+    fn emit_calls(
+        &self,
+        graph: &mut Graph,
+        constants: &mut HashMap<usize, ValueId>,
+        mode: Mode<'_>,
+        inputs: &[ValueId],
+    ) -> Result<Vec<ValueId>, LayerError> {
+        let mut values: Vec<Vec<ValueId>> = Vec::with_capacity(self.calls.len());
+        let find = |values: &[Vec<ValueId>], tensor: TensorRef| match tensor {
+            TensorRef::Input(i) => inputs.get(i).copied(),
+            TensorRef::Call { call, output } => values.get(call).and_then(|outputs| outputs.get(output)).copied(),
+        };
+        for call in &self.calls {
+            let operands: Option<Vec<ValueId>> = call.inputs.iter().map(|&input| find(&values, input)).collect();
+            let operands = operands
+                .ok_or_else(|| self.wrong(format!("`{}` reads an output that no call has", call.layer.name())))?;
+            values.push(call.layer.emit(graph, constants, mode, &operands)?);
+        }
+        let outputs: Option<Vec<ValueId>> = self.outputs.iter().map(|(_, output)| find(&values, *output)).collect();
+        outputs.ok_or_else(|| self.wrong("an output does not exist"))
+    }
+}
+
+impl Layer for Model {
+    fn class_name(&self) -> &'static str {
+        if self.sequential { "Sequential" } else { "Functional" }
+    }
+
+    fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
+        // The layers inside own them.
+        Ok(Vec::new())
+    }
+
+    fn emit(
+        &self,
+        emitter: &mut Emitter<'_>,
+        inputs: &[ValueId],
+        _weights: &[ValueId],
+    ) -> Result<Vec<ValueId>, LayerError> {
+        if inputs.len() != self.inputs.len() {
+            return Err(emitter.wrong(format!("it takes {} inputs and got {}", self.inputs.len(), inputs.len())));
+        }
+        let scope = emitter.scope.clone();
+        let mode = Mode { scope: &scope, ..emitter.mode };
+        self.emit_calls(emitter.graph, emitter.constants, mode, inputs)
+    }
+
+    fn as_model(&self) -> Option<&Model> {
+        Some(self)
+    }
+}
+
+/// Layers in a row.
+#[derive(Debug, Default)]
+pub struct Sequential {
+    layers: Vec<LayerRef>,
+}
+
+impl Sequential {
+    /// No layers yet.
+    pub fn new() -> Sequential {
+        Sequential::default()
+    }
+
+    /// Adds a layer.
+    #[must_use]
+    #[allow(clippy::should_implement_trait)]
+    pub fn add(mut self, layer: impl Into<LayerRef>) -> Sequential {
+        self.layers.push(layer.into());
+        self
+    }
+
+    /// The model for inputs of this shape, the batch not counted.
+    ///
+    /// # Errors
+    /// [`LayerError`] when a layer does not take what the one before gives.
+    pub fn build<const N: usize>(self, shape: [usize; N]) -> Result<Model, LayerError> {
+        self.build_named("sequential", Input::new(shape))
+    }
+
+    /// As [`Sequential::build`], under a name and from an input of its own.
+    ///
+    /// # Errors
+    /// As [`Sequential::build`].
+    pub fn build_named(self, name: impl Into<String>, input: SymbolicTensor) -> Result<Model, LayerError> {
+        let output = self.layers.iter().fold(input.clone(), |x, layer| layer.call(&x));
+        let model = Model::named(name, &[input], &[output])?;
+        Ok(Model { sequential: true, ..model })
+    }
+}
+
+/// Names that are taken in one model.
+#[derive(Debug, Default)]
+struct Names(HashMap<String, usize>);
+
+impl Names {
+    /// `stem`, `stem_1`, `stem_2`, ..: the first that is free.
+    fn fresh(&mut self, stem: &str) -> String {
+        let mut number = 0;
+        loop {
+            let name = if number == 0 { stem.to_string() } else { format!("{stem}_{number}") };
+            if !self.0.contains_key(&name) {
+                self.0.insert(name.clone(), 1);
+                return name;
+            }
+            number += 1;
+        }
+    }
+
+    fn take(&mut self, name: &str, model: &str) -> Result<String, LayerError> {
+        match self.0.insert(name.into(), 1) {
+            None => Ok(name.into()),
+            Some(_) => {
+                let what = format!("two layers are called `{name}`; every layer needs a name of its own");
+                Err(LayerError::Model { model: model.into(), what })
+            }
+        }
+    }
+}
+
+/// Keras's snake case of a class name: `Conv2D` is `conv2d`, `ReLU` is `re_lu`, `MaxPooling2D` is `max_pooling2d`.
+pub(crate) fn snake_case(class: &str) -> String {
+    let chars: Vec<char> = class.chars().collect();
+    let mut name = String::new();
+    for (i, &c) in chars.iter().enumerate() {
+        let after_lower = i > 0 && (chars[i - 1].is_lowercase());
+        let before_word = i > 0 && chars.get(i + 1).is_some_and(|next| next.is_lowercase());
+        if c.is_uppercase() && (after_lower || (before_word && !chars[i - 1].is_numeric())) {
+            name.push('_');
+        }
+        name.extend(c.to_lowercase());
+    }
+    name
+}
+
+fn reference(
+    tensor: &SymbolicTensor,
+    placed: &HashMap<*const Call, usize>,
+    inputs: &HashMap<*const Call, usize>,
+) -> Option<TensorRef> {
+    let key = Arc::as_ptr(&tensor.call);
+    if let Some(&input) = inputs.get(&key) {
+        return Some(TensorRef::Input(input));
+    }
+    placed.get(&key).map(|&call| TensorRef::Call { call, output: tensor.output })
+}
+
+/// Output shapes of a layer. It is added to throw-away graphs with two different sizes in the place of every open axis: what
+/// differs between them is open in the output.
+fn infer(layer: &LayerRef, inputs: &[Dims]) -> Result<Vec<Dims>, LayerError> {
+    let probe = |batch: usize, open: usize| -> Result<Vec<Shape>, LayerError> {
+        let shapes: Vec<Shape> = inputs
+            .iter()
+            .map(|dims| {
+                dims.iter()
+                    .enumerate()
+                    .map(|(axis, size)| size.unwrap_or(if axis == 0 { batch } else { open }))
+                    .collect()
+            })
+            .collect();
+        layer.build(&shapes)?;
+        let mut graph = Graph::new();
+        let values: Vec<ValueId> =
+            shapes.iter().map(|shape| graph.input("x", TensorType::f32(shape.clone()))).collect();
+        let mode = Mode { values: false, training: false, scope: "" };
+        let outputs = layer.emit(&mut graph, &mut HashMap::new(), mode, &values)?;
+        Ok(outputs.into_iter().map(|value| graph.ty(value).shape.clone()).collect())
+    };
+    // Sizes that ordinary strides and pools divide, and that no fixed size is likely to equal.
+    let (a, b) = (probe(2, 448)?, probe(3, 640)?);
+    let merged = a.iter().zip(&b).map(|(a, b)| a.iter().zip(b.iter()).map(|(&a, &b)| (a == b).then_some(a)).collect());
+    Ok(merged.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_keras() {
+        for (class, name) in [
+            ("Conv2D", "conv2d"),
+            ("ReLU", "re_lu"),
+            ("LeakyReLU", "leaky_re_lu"),
+            ("PReLU", "p_re_lu"),
+            ("MaxPooling2D", "max_pooling2d"),
+            ("SeparableConv2D", "separable_conv2d"),
+            ("BatchNormalization", "batch_normalization"),
+            ("GlobalAveragePooling2D", "global_average_pooling2d"),
+            ("GetItem", "get_item"),
+            ("Conv2DTranspose", "conv2d_transpose"),
+            ("ELU", "elu"),
+        ] {
+            assert_eq!(snake_case(class), name);
+        }
+    }
+}
