@@ -1,9 +1,6 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
-use super::{
-    Kernel, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, pointwise_lane, shared_depthwise_lane,
-    slice, transpose, transpose_tile, unary,
-};
+use super::{Kernel, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, pointwise_lane, reduce, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary};
 use crate::ops::Op;
 
 /// Every template under `shaders/`, by the name that templates include it with.
@@ -13,10 +10,13 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/copy.wgsl", include_str!("../../shaders/lib/copy.wgsl")),
     ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
     ("lib/nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
+    ("lib/team.wgsl", include_str!("../../shaders/lib/team.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("expand", include_str!("../../shaders/expand.wgsl")),
+    ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("slice", include_str!("../../shaders/slice.wgsl")),
+    ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("transpose", include_str!("../../shaders/transpose.wgsl")),
     ("transpose_tile", include_str!("../../shaders/transpose_tile.wgsl")),
     ("lib/lane.wgsl", include_str!("../../shaders/lib/lane.wgsl")),
@@ -36,6 +36,8 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
 pub fn candidates(op: &Op) -> &'static [Kernel] {
     match op {
         Op::Binary(_) => &[binary::KERNEL],
+        Op::Reduce(_) => &[reduce::KERNEL],
+        Op::Softmax(_) => &[softmax::KERNEL],
         Op::Transpose(_) => &[transpose_tile::KERNEL, transpose::KERNEL],
         Op::Concat(_) => &[concat::KERNEL],
         Op::Slice(_) => &[slice::KERNEL],
