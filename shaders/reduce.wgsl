@@ -1,7 +1,7 @@
 // Reduction over axes: a team computes one element or vector of the output.
 {% from "lib/axes.wgsl" import offset %}
 {% from "lib/nan.wgsl" import is_nan %}
-{% from "lib/team.wgsl" import team_function %}
+{% from "lib/team.wgsl" import each_element, team_function %}
 {% include "lib/index.wgsl" %}
 {% include "lib/team.wgsl" %}
 alias T = {{ T }};
@@ -26,9 +26,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let length = select(0u, params.length, line < params.lines);
     let start = kept_offset(line);
     var value = T(params.start);
-    for (var i = lane; i < length; i += LANES) {
+{% call each_element("length", unroll) %}
         value = join(value, x[start + reduced_offset(i)]);
-    }
+{% endcall %}
     value = team_join(local, value);
     if (lane == 0u && line < params.lines) {
         y[line] = value{% if function == "mean" %} / params.divisor{% endif %};

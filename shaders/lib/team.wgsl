@@ -16,6 +16,23 @@ fn team_lane(local: u32) -> u32 {
 
 var<workgroup> team_values: array<{{ T }}, {{ threads }}>;
 {% endif %}
+{# The elements `i` of a line that fall to a lane, `unroll` of them in one round of the loop. #}
+{% macro each_element(size, unroll) %}
+{% if unroll == 1 %}
+    for (var i = lane; i < {{ size }}; i += LANES) {
+{{ caller() }}
+    }
+{% else %}
+    for (var first = lane; first < {{ size }}; first += {{ unroll }}u * LANES) {
+{% for step in range(unroll) %}
+        if (first + {{ step }}u * LANES < {{ size }}) {
+            let i = first + {{ step }}u * LANES;
+{{ caller() }}
+        }
+{% endfor %}
+    }
+{% endif %}
+{% endmacro %}
 {% macro team_function(name, joined, T, lanes, steps, spread) %}
 // Joins the values of all lanes of a team by one fixed tree, and gives the result to all of them.
 fn {{ name }}(local: u32, value: {{ T }}) -> {{ T }} {

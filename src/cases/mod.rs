@@ -4,6 +4,9 @@
 
 mod conv_vectors;
 mod elementwise;
+mod movement;
+mod pools;
+mod reductions;
 
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -88,5 +91,5 @@ impl OpCase {
 
 /// Every case.
 pub fn all() -> Vec<OpCase> {
-    [elementwise::cases(), conv_vectors::cases()].concat()
+    [conv_vectors::cases(), elementwise::cases(), movement::cases(), pools::cases(), reductions::cases()].concat()
 }

@@ -14,7 +14,7 @@ params! {
 }
 
 /// Takes every kind along any axis. Lines of the innermost axis are read by the lanes of a team side by side, those of an
-/// outer axis by neighbouring teams. Sparsemax has one invocation for each line, as its rounds depend on the line.
+/// outer axis by neighbouring teams. Sparsemax gives each line a workgroup of its own, as its rounds depend on the line.
 pub(super) const KERNEL: Kernel = Kernel { stem: "softmax", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
@@ -26,12 +26,14 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let inner: usize = inner.iter().product();
     let elements = x.shape.elements();
     let team = match op.kind {
-        SoftmaxKind::Sparsemax => Team::single(),
+        SoftmaxKind::Sparsemax => Team::alone(size, traits),
         SoftmaxKind::Softmax | SoftmaxKind::LogSoftmax => Team::new(size, traits),
     };
     let (lines, workgroups) = team.grid(elements / size.max(1), traits)?;
     let params = Params { lines, size: count(size)?, inner: count(inner.max(1))?, lowest: f32::NEG_INFINITY };
-    let shader = Shader::new("softmax", Params::WGSL).with("kind", json!(op.kind)).with("T", "f32");
+    // Sparsemax sums elements and counts them at once.
+    let joined = if op.kind == SoftmaxKind::Sparsemax { "vec2<f32>" } else { "f32" };
+    let shader = Shader::new("softmax", Params::WGSL).with("kind", json!(op.kind)).with("T", joined);
     Ok(Dispatch {
         shader: team.options(shader, inner > 1),
         bindings: vec![
