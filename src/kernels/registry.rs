@@ -1,6 +1,6 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
-use super::{Kernel, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, pointwise_lane, reduce, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary};
+use super::{Kernel, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, pad, pointwise_lane, reduce, resize, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary};
 use crate::ops::Op;
 
 /// Every template under `shaders/`, by the name that templates include it with.
@@ -14,7 +14,9 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("expand", include_str!("../../shaders/expand.wgsl")),
+    ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
+    ("resize", include_str!("../../shaders/resize.wgsl")),
     ("slice", include_str!("../../shaders/slice.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("transpose", include_str!("../../shaders/transpose.wgsl")),
@@ -38,6 +40,8 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::Binary(_) => &[binary::KERNEL],
         Op::Reduce(_) => &[reduce::KERNEL],
         Op::Softmax(_) => &[softmax::KERNEL],
+        Op::Pad(_) => &[pad::KERNEL],
+        Op::Resize(_) => &[resize::KERNEL],
         Op::Transpose(_) => &[transpose_tile::KERNEL, transpose::KERNEL],
         Op::Concat(_) => &[concat::KERNEL],
         Op::Slice(_) => &[slice::KERNEL],
