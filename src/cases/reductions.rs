@@ -127,6 +127,7 @@ fn products() -> Vec<OpCase> {
             case("a column", &[2], &[2], [127, 13, 1]),
             case("one term", &[], &[], [13, 1, 40]),
             case("a long sum", &[], &[], [3, 1001, 5]),
+            case("a very long sum", &[], &[], [1, 70_001, 2]),
             case("special", &[], &[], [13, 24, 17]).filled(Fill::Special),
         ]);
     }

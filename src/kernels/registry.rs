@@ -1,6 +1,6 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
-use super::{Kernel, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, pad, pointwise_lane, reduce, resize, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary};
+use super::{Kernel, batch_norm, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, matmul, matmul_tile, normalize, pad, pointwise_lane, pool, reduce, resize, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary};
 use crate::ops::Op;
 
 /// Every template under `shaders/`, by the name that templates include it with.
@@ -11,10 +11,15 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
     ("lib/nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
     ("lib/team.wgsl", include_str!("../../shaders/lib/team.wgsl")),
+    ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("expand", include_str!("../../shaders/expand.wgsl")),
+    ("matmul", include_str!("../../shaders/matmul.wgsl")),
+    ("matmul_tile", include_str!("../../shaders/matmul_tile.wgsl")),
+    ("normalize", include_str!("../../shaders/normalize.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
+    ("pool", include_str!("../../shaders/pool.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("resize", include_str!("../../shaders/resize.wgsl")),
     ("slice", include_str!("../../shaders/slice.wgsl")),
@@ -42,6 +47,10 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::Softmax(_) => &[softmax::KERNEL],
         Op::Pad(_) => &[pad::KERNEL],
         Op::Resize(_) => &[resize::KERNEL],
+        Op::Pool(_) => &[pool::KERNEL],
+        Op::BatchNorm(_) => &[batch_norm::KERNEL],
+        Op::Normalize(_) => &[normalize::KERNEL],
+        Op::MatMul(_) => &[matmul_tile::KERNEL, matmul::KERNEL],
         Op::Transpose(_) => &[transpose_tile::KERNEL, transpose::KERNEL],
         Op::Concat(_) => &[concat::KERNEL],
         Op::Slice(_) => &[slice::KERNEL],

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{DeviceTraits, LINEAR_WORKGROUP, Refusal, Shader, layout};
+use super::{DeviceTraits, LINEAR_WORKGROUP, LONG_LOOP, Refusal, Shader, layout};
 
 /// How the lines of a reduction are spread over invocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,10 @@ pub(super) struct Team {
 
 /// Elements of a line that one lane should have at least, before more lanes join.
 const ELEMENTS_PER_LANE: usize = 8;
-/// Elements of a line for each lane beyond which loops are unrolled, since llvmpipe ends an invocation's loops without a
-/// word after 65535 rounds in all.
-const LONG_LOOP: usize = 8192;
+/// Elements of one round of an unrolled loop.
+const UNROLL: u32 = 8;
+/// Times that a loop which depends on its line is expected to go through it, and more.
+const ROUNDS_ALONE: usize = 16;
 
 impl Team {
     /// The team for lines of `length` elements. It follows from the length alone, so that results do too.
@@ -28,17 +29,16 @@ impl Team {
             .into_iter()
             .find(|&lanes| lanes <= traits.max_invocations && lanes as usize * ELEMENTS_PER_LANE <= length);
         let lanes = lanes.unwrap_or(1);
-        let unroll = if length / lanes as usize > LONG_LOOP { 8 } else { 1 };
+        let unroll = if length / lanes as usize > LONG_LOOP { UNROLL } else { 1 };
         Team { lanes, threads: lanes.max(LINEAR_WORKGROUP), unroll }
     }
 
     /// As [`Team::new`], with a whole workgroup for each line or one invocation, so that loops may depend on the line.
     pub(super) fn alone(length: usize, traits: &DeviceTraits) -> Team {
         let team = Team::new(length, traits);
-        match team.lanes {
-            1 => team,
-            lanes => Team { lanes: lanes.max(LINEAR_WORKGROUP), ..team },
-        }
+        let lanes = if team.lanes > 1 { team.lanes.max(LINEAR_WORKGROUP) } else { 1 };
+        let unroll = if length / lanes as usize > LONG_LOOP / ROUNDS_ALONE { UNROLL } else { 1 };
+        Team { lanes, unroll, ..team }
     }
 
     /// The options that `lib/team.wgsl` asks for; `spread` lays the same lanes of neighbouring lines side by side.
@@ -75,7 +75,7 @@ mod tests {
         let lanes = |length| Team::new(length, &traits).lanes;
         assert_eq!([1, 31, 32, 127, 128, 511, 512, 2047, 2048].map(lanes), [1, 1, 4, 4, 16, 16, 64, 64, 256]);
         let small = DeviceTraits { max_invocations: 128, ..traits.clone() };
-        assert_eq!(Team::new(1 << 20, &small), Team { lanes: 64, threads: 64, unroll: 8 });
+        assert_eq!(Team::new(1 << 21, &small), Team { lanes: 64, threads: 64, unroll: 8 });
         assert_eq!(Team::alone(40, &traits), Team { lanes: 64, threads: 64, unroll: 1 });
         assert_eq!(Team::new(40, &traits).grid(17, &traits), Ok((17, [2, 1, 1])));
     }
