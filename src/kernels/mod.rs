@@ -4,7 +4,6 @@
 
 mod batch_norm;
 mod binary;
-#[cfg(test)]
 mod check;
 mod concat;
 mod conv_lane;
