@@ -1,6 +1,9 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
-use super::{Kernel, batch_norm, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, matmul, matmul_tile, normalize, pad, pointwise_lane, pool, reduce, resize, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary};
+use super::{
+    Kernel, batch_norm, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, matmul, matmul_tile, normalize,
+    pad, pointwise_lane, pool, reduce, resize, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary,
+};
 use crate::ops::Op;
 
 /// Every template under `shaders/`, by the name that templates include it with.
