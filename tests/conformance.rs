@@ -17,10 +17,11 @@ fn run(device: &Device, case: &OpCase, kernel: &'static Kernel, expected: &Tenso
     let graph = case.graph().map_err(|e| e.to_string())?;
     let Ok(planned) = plan(&graph, device.traits(), |_, _| vec![kernel]) else { return Ok(false) };
     let accuracy = planned.steps[0].accuracy;
+    let tensors = case.tensors();
+    let inputs: Vec<Tensor> = planned.inputs.iter().filter_map(|port| tensors.get(&port.name).cloned()).collect();
     let executable = Executable::compile(device, Arc::new(planned), &SharedWeights::default(), &|_, _| {})
         .map_err(|e| e.to_string())?;
     executable.poison().map_err(|e| e.to_string())?;
-    let inputs: Vec<Tensor> = case.tensors().into_values().collect();
     let first = executable.run(&inputs).map_err(|e| e.to_string())?;
     let comparison = compare(&first[0], expected, accuracy, 1.0);
     if !comparison.pass {

@@ -1,21 +1,58 @@
 {# The functions `activate` (f32) and `activate4` (vec4) of the option `activation`; the identity when it is null.
 
-   Comparisons are written as `select`, so that NaN stays NaN where `max` and `min` may swallow it. #}
+   Comparisons are written as `select`, so that NaN stays NaN where `max`, `min` and `clamp` may swallow it. #}
+{% from "lib/nan.wgsl" import is_nan %}
 {% macro sigmoid(x, T) %}({{ T }}(1.0) / ({{ T }}(1.0) + exp(-{{ x }}))){% endmacro %}
-{% macro hyperbolic_tangent(x, T) %}tanh(clamp({{ x }}, {{ T }}(-15.0), {{ T }}(15.0))){% endmacro %}
-{% macro softplus(x, T) %}(max({{ x }}, {{ T }}(0.0)) + log({{ T }}(1.0) + exp(-abs({{ x }})))){% endmacro %}
-{% macro clip(x, low, high, T) %}select(select({{ x }}, {{ T }}({{ high }}), {{ x }} > {{ T }}({{ high }})), {{ T }}({{ low }}), {{ x }} < {{ T }}({{ low }})){% endmacro %}
+{% macro clip(x, low, high, T) %}
+{% set above = "select(" ~ x ~ ", " ~ T ~ "(" ~ high ~ "), " ~ x ~ " > " ~ T ~ "(" ~ high ~ "))" if high is not none else x %}
+{% if low is not none %}select({{ above }}, {{ T }}({{ low }}), {{ x }} < {{ T }}({{ low }})){% else %}{{ above }}{% endif %}
+{% endmacro %}
+{# Drivers compute tanh from exponentials, which cancel near 0, so that the Taylor series stands there:
+   `x - tanh(x) = x * bend`. #}
+{% macro hyperbolic_tangent(x, T) %}
+    let s = {{ x }} * {{ x }};
+    let bend = s * ({{ T }}(1.0 / 3.0) - s * ({{ T }}(2.0 / 15.0) - s * ({{ T }}(17.0 / 315.0) - s * (62.0 / 2835.0))));
+    let straight = abs({{ x }}) < {{ T }}(0.25);
+    let bounded = tanh({{ clip(x, "-15.0", "15.0", T) }});
+    let tangent = select(bounded, {{ x }} - {{ x }} * bend, straight);
+{% endmacro %}
+{% macro positive(x, T) %}select({{ x }}, {{ T }}(0.0), {{ x }} < {{ T }}(0.0)){% endmacro %}
+{% macro negative(x, T) %}select({{ x }}, {{ T }}(0.0), {{ x }} > {{ T }}(0.0)){% endmacro %}
+{# A slope of 0 is written out: 0 times an infinity is NaN, and compilers take 0 times anything for 0. #}
+{% macro sloped(slope, x, T) %}
+{% if slope == "f32(0.0)" %}select({{ T }}(0.0), {{ x }}, {{ is_nan(x, T) }}){% else %}{{ slope }} * {{ x }}{% endif %}
+{% endmacro %}
+{# `log(1 + exp(-|x|))` without the digits that adding 1 costs where the exponential is small. #}
+{% macro softplus(x, T) %}
+    let small = exp(-abs({{ x }}));
+    let series = small * ({{ T }}(1.0) - small * ({{ T }}(0.5) - small / 3.0));
+    let soft = {{ positive(x, T) }} + select(log({{ T }}(1.0) + small), series, small < {{ T }}(0.01));
+{% endmacro %}
+{# `exp(x) - 1` of the negative part, without the digits that subtracting 1 costs near 0. #}
+{% macro exponential_minus_1(x, T) %}
+    let below = {{ negative(x, T) }};
+    let series = below * ({{ T }}(1.0) + below * ({{ T }}(0.5) + below * ({{ T }}(1.0 / 6.0) + below / 24.0)));
+    let curve = select(exp(below) - {{ T }}(1.0), series, below > {{ T }}(-0.05));
+{% endmacro %}
 {% macro function(f, T) %}
 {% set n = f.name %}
 {% if n == "relu" %}    return select(x, {{ T }}(0.0), x < {{ T }}(0.0));
 {% elif n == "relu6" %}    return {{ clip("x", "0.0", "6.0", T) }};
 {% elif n == "relu_general" %}
-    let below = select({{ f.negative_slope }} * (x - {{ T }}({{ f.threshold }})), x, x >= {{ T }}({{ f.threshold }}));
-    return select(below, {{ T }}({{ f.max_value }}), x >= {{ T }}({{ f.max_value }}));
-{% elif n == "leaky_relu" %}    return select({{ f.negative_slope }} * x, x, x >= {{ T }}(0.0));
-{% elif n == "elu" %}    return select({{ f.alpha }} * (exp(min(x, {{ T }}(0.0))) - {{ T }}(1.0)), x, x > {{ T }}(0.0));
-{% elif n == "selu" %}    return 1.05070098 * select(1.67326324 * (exp(min(x, {{ T }}(0.0))) - {{ T }}(1.0)), x, x > {{ T }}(0.0));
-{% elif n == "celu" %}    return select({{ f.alpha }} * (exp(min(x / {{ f.alpha }}, {{ T }}(0.0))) - {{ T }}(1.0)), x, x > {{ T }}(0.0));
+    let shifted = x - {{ T }}({{ f.threshold }});
+    let below = select({{ sloped(f.negative_slope, "shifted", T) }}, x, x >= {{ T }}({{ f.threshold }}));
+{% if f.max_value is none %}    return below;
+{% else %}    return select(below, {{ T }}({{ f.max_value }}), x >= {{ T }}({{ f.max_value }}));
+{% endif %}
+{% elif n == "leaky_relu" %}    return select({{ sloped(f.negative_slope, "x", T) }}, x, x >= {{ T }}(0.0));
+{% elif n == "elu" %}{{ exponential_minus_1("x", T) }}
+    return select({{ f.alpha }} * curve, x, x > {{ T }}(0.0));
+{% elif n == "selu" %}{{ exponential_minus_1("x", T) }}
+    return 1.05070098 * select(1.67326324 * curve, x, x > {{ T }}(0.0));
+{% elif n == "celu" %}
+    let scaled = x / {{ f.alpha }};
+{{ exponential_minus_1("scaled", T) }}
+    return select({{ f.alpha }} * curve, x, x > {{ T }}(0.0));
 {% elif n == "gelu" %}
     // erfc of |x| / sqrt(2) after Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
     let a = abs(x) * 0.70710678;
@@ -33,14 +70,20 @@
 {% elif n == "hard_sigmoid" %}
     let gate = {{ f.alpha }} * x + {{ f.beta }};
     return {{ clip("gate", "0.0", "1.0", T) }};
-{% elif n == "log_sigmoid" %}    return -({{ softplus("-x", T) }});
+{% elif n == "log_sigmoid" %}
+    let mirrored = -x;
+{{ softplus("mirrored", T) }}
+    return -soft;
 {% elif n == "sparse_sigmoid" %}
     let gate = 0.5 * (x + 1.0);
     return {{ clip("gate", "0.0", "1.0", T) }};
-{% elif n == "tanh" %}    return {{ hyperbolic_tangent("x", T) }};
+{% elif n == "tanh" %}{{ hyperbolic_tangent("x", T) }}
+    return tangent;
 {% elif n == "hard_tanh" %}    return {{ clip("x", "-1.0", "1.0", T) }};
-{% elif n == "tanh_shrink" %}    return x - {{ hyperbolic_tangent("x", T) }};
-{% elif n == "softplus" %}    return {{ softplus("x", T) }};
+{% elif n == "tanh_shrink" %}{{ hyperbolic_tangent("x", T) }}
+    return select(x - bounded, x * bend, straight);
+{% elif n == "softplus" %}{{ softplus("x", T) }}
+    return soft;
 {% elif n == "softsign" %}    return x / ({{ T }}(1.0) + abs(x));
 {% elif n == "sparse_plus" %}
     let curve = (x + 1.0) * (x + 1.0) * 0.25;
@@ -49,11 +92,13 @@
 {% elif n == "hard_shrink" %}    return select(x, {{ T }}(0.0), abs(x) <= {{ T }}({{ f.threshold }}));
 {% elif n == "soft_shrink" %}
     let t = {{ T }}({{ f.threshold }});
-    return select(select(x * 0.0, x + t, x < -t), x - t, x > t);
+    let band = select({{ T }}(0.0), x, {{ is_nan("x", T) }});
+    return select(select(band, x + t, x < -t), x - t, x > t);
 {% elif n == "threshold" %}    return select(x, {{ T }}({{ f.value }}), x <= {{ T }}({{ f.threshold }}));
 {% elif n == "mish" %}
-    let soft = {{ softplus("x", T) }};
-    return x * {{ hyperbolic_tangent("soft", T) }};
+{{ softplus("x", T) }}
+{{ hyperbolic_tangent("soft", T) }}
+    return x * tangent;
 {% elif n == "exp" %}    return exp(x);
 {% elif n == "affine" %}    return {{ f.scale }} * x + {{ f.offset }};
 {% elif n == "clip" %}    return {{ clip("x", f.low, f.high, T) }};

@@ -1,9 +1,96 @@
 //! Cases of functions of one and two elements.
 
 use super::{Fill, OpCase};
-use crate::ops::{Unary, UnaryFn};
+use crate::ops::{Binary, BinaryFn, Unary, UnaryFn};
+
+const UNARY: [UnaryFn; 42] = [
+    UnaryFn::Relu,
+    UnaryFn::Relu6,
+    UnaryFn::ReluGeneral { max_value: f32::INFINITY, negative_slope: 0.1, threshold: -0.5 },
+    UnaryFn::ReluGeneral { max_value: 1.5, negative_slope: 0.0, threshold: 0.5 },
+    UnaryFn::LeakyRelu { negative_slope: 0.2 },
+    UnaryFn::LeakyRelu { negative_slope: 0.0 },
+    UnaryFn::Elu { alpha: 1.0 },
+    UnaryFn::Selu,
+    UnaryFn::Celu { alpha: 0.7 },
+    UnaryFn::Gelu,
+    UnaryFn::GeluTanh,
+    UnaryFn::Silu,
+    UnaryFn::HardSilu,
+    UnaryFn::Sigmoid,
+    UnaryFn::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 },
+    UnaryFn::HardSigmoid { alpha: 0.2, beta: 0.5 },
+    UnaryFn::LogSigmoid,
+    UnaryFn::SparseSigmoid,
+    UnaryFn::Tanh,
+    UnaryFn::HardTanh,
+    UnaryFn::TanhShrink,
+    UnaryFn::Softplus,
+    UnaryFn::Softsign,
+    UnaryFn::SparsePlus,
+    UnaryFn::Squareplus { b: 4.0 },
+    UnaryFn::HardShrink { threshold: 0.5 },
+    UnaryFn::SoftShrink { threshold: 0.5 },
+    UnaryFn::Threshold { threshold: 0.1, value: -1.0 },
+    UnaryFn::Mish,
+    UnaryFn::Exp,
+    UnaryFn::Affine { scale: 1.0 / 255.0, offset: -0.5 },
+    UnaryFn::Clip { low: -0.25, high: 1.25 },
+    UnaryFn::Neg,
+    UnaryFn::Abs,
+    UnaryFn::Log,
+    UnaryFn::Sqrt,
+    UnaryFn::Square,
+    UnaryFn::Reciprocal,
+    UnaryFn::Elu { alpha: 0.3 },
+    UnaryFn::Clip { low: f32::NEG_INFINITY, high: 0.5 },
+    UnaryFn::Clip { low: 0.5, high: f32::INFINITY },
+    UnaryFn::Affine { scale: -3.0, offset: 0.0 },
+];
 
 pub(super) fn cases() -> Vec<OpCase> {
-    let unary = |id: &str, function| OpCase::new(format!("unary/{id}"), Unary { function }, &[&[3, 5, 7]]);
-    vec![unary("relu", UnaryFn::Relu), unary("relu special", UnaryFn::Relu).filled(Fill::Special)]
+    let mut cases = Vec::new();
+    for function in UNARY {
+        let case = |what: &str, fill| {
+            OpCase::new(format!("unary/{function:?} {what}"), Unary { function }, &[&[3, 5, 23]]).filled(fill)
+        };
+        cases.extend([
+            case("signed", Fill::Signed),
+            case("positive", Fill::Positive),
+            case("small", Fill::Small),
+            case("large", Fill::Large),
+            case("special", Fill::Special),
+        ]);
+    }
+    cases.push(OpCase::new("unary/one element", Unary { function: UnaryFn::Tanh }, &[&[]]));
+    for function in
+        [BinaryFn::Add, BinaryFn::Sub, BinaryFn::Mul, BinaryFn::Div, BinaryFn::Max, BinaryFn::Min, BinaryFn::Prelu]
+    {
+        for (what, a, b) in [
+            ("of one shape", &[3, 5, 7][..], &[3, 5, 7][..]),
+            ("and a scalar", &[2, 13, 5], &[]),
+            ("and vectors of channels", &[2, 7, 5, 12], &[12]),
+            ("and odd channels", &[2, 7, 5, 13], &[13]),
+        ] {
+            cases.push(OpCase::new(format!("binary/{function:?} {what}"), Binary { function }, &[a, b]));
+        }
+        let special = OpCase::new(format!("binary/{function:?} special"), Binary { function }, &[&[11, 7, 5], &[7, 5]]);
+        cases.push(special.filled(Fill::Special));
+    }
+    let function = BinaryFn::Sub;
+    for (what, a, b) in [
+        ("scalar first", &[][..], &[2, 13, 5][..]),
+        ("channels first", &[12, 1, 1], &[2, 12, 4, 5]),
+        ("odd channels first", &[2, 13, 3, 5], &[13, 1, 1]),
+        ("channels and a batch scale", &[2, 7, 5, 12], &[2, 1, 1, 12]),
+        ("squeeze and excite", &[2, 1, 1, 8], &[2, 9, 11, 8]),
+        ("an outer product", &[127, 1], &[1, 13]),
+        ("both broadcast over many axes", &[2, 1, 3, 1, 5, 1, 2], &[1, 4, 1, 6, 1, 3, 2]),
+        ("missing axes", &[5], &[2, 3, 4, 5]),
+        ("one element", &[1, 1], &[1]),
+        ("a long line", &[40_001], &[40_001]),
+    ] {
+        cases.push(OpCase::new(format!("binary/{what}"), Binary { function }, &[a, b]));
+    }
+    cases
 }

@@ -4,6 +4,9 @@
 
 mod conv_vectors;
 mod elementwise;
+mod movement;
+mod pools;
+mod reductions;
 
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -30,6 +33,10 @@ pub enum Fill {
     Signed,
     /// Values between 0.5 and 2, for logarithms, square roots and variances.
     Positive,
+    /// Values between -0.01 and 0.01, where curves are nearly straight.
+    Small,
+    /// Values between -100 and 100, where curves have come to their limits.
+    Large,
     /// Signed values with zeros of both signs, infinities, NaN and large magnitudes among them.
     Special,
 }
@@ -69,6 +76,8 @@ impl OpCase {
                 let unit = (state >> 8) as f32 / (1 << 24) as f32;
                 match (self.fill, position % 11) {
                     (Fill::Positive, _) => 0.5 + 1.5 * unit,
+                    (Fill::Small, _) => (unit - 0.5) * 0.02,
+                    (Fill::Large, _) => (unit - 0.5) * 200.0,
                     (Fill::Special, 0) => [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN][position / 11 % 5],
                     (Fill::Special, 5) => (unit - 0.5) * 2e4,
                     _ => (unit - 0.5) * 4.0,
@@ -82,5 +91,5 @@ impl OpCase {
 
 /// Every case.
 pub fn all() -> Vec<OpCase> {
-    [elementwise::cases(), conv_vectors::cases()].concat()
+    [conv_vectors::cases(), elementwise::cases(), movement::cases(), pools::cases(), reductions::cases()].concat()
 }

@@ -1,4 +1,5 @@
 //! What tests ask of every launch: shaders that validate, and bindings and parameter blocks that match them.
+#![cfg(test)]
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, TypeInner};

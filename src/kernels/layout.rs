@@ -111,17 +111,7 @@ impl Axes {
     /// # Errors
     /// When more axes remain than the shaders walk over.
     pub(super) fn size_words(&self) -> Result<[u32; MOST_AXES], Refusal> {
-        if self.rank() > MOST_AXES {
-            return Refusal::because(format!(
-                "walks over {MOST_AXES} axes, and {} remain after merging neighbours",
-                self.rank()
-            ));
-        }
-        let mut words = [1; MOST_AXES];
-        for (word, &size) in words.iter_mut().zip(&self.sizes) {
-            *word = count(size)?;
-        }
-        Ok(words)
+        axis_words(self.sizes.iter().copied())
     }
 
     /// The strides of an operand as parameters; negative ones rely on `u32` arithmetic to wrap.
@@ -132,6 +122,22 @@ impl Axes {
         }
         words
     }
+}
+
+/// One number for each axis as parameters, and 1 for axes that are not there.
+///
+/// # Errors
+/// When there are more axes than the shaders walk over.
+pub(super) fn axis_words(values: impl ExactSizeIterator<Item = usize>) -> Result<[u32; MOST_AXES], Refusal> {
+    if values.len() > MOST_AXES {
+        let found = values.len();
+        return Refusal::because(format!("walks over {MOST_AXES} axes, and {found} remain after merging neighbours"));
+    }
+    let mut words = [1; MOST_AXES];
+    for (word, value) in words.iter_mut().zip(values) {
+        *word = count(value)?;
+    }
+    Ok(words)
 }
 
 /// Strides as signed numbers.

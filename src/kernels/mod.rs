@@ -2,8 +2,8 @@
 //!
 //! Everything here is plain data and pure functions: a launch can be built and checked on a machine without an adapter.
 
+mod batch_norm;
 mod binary;
-#[cfg(test)]
 mod check;
 mod concat;
 mod conv_lane;
@@ -13,11 +13,20 @@ mod depthwise_lane;
 mod expand;
 mod lane;
 mod layout;
+mod matmul;
+mod matmul_tile;
+mod normalize;
+mod pad;
 mod pointwise_lane;
+mod pool;
+mod reduce;
 mod registry;
+mod resize;
 mod shader;
 mod shared_depthwise_lane;
 mod slice;
+mod softmax;
+mod team;
 mod traits;
 mod transpose;
 mod transpose_tile;
@@ -244,6 +253,21 @@ use params;
 ///
 /// Every template knows it by this name.
 const LINEAR_WORKGROUP: u32 = 64;
+
+/// Rounds of loops, inner and outer ones together, after which llvmpipe ends an invocation's loops without a word.
+const MOST_ROUNDS: usize = 65_535;
+/// Rounds beyond which kernels unroll their loops, so as to stay below that.
+const LONG_LOOP: usize = MOST_ROUNDS / 4;
+
+/// Checks that an invocation's loops come to their end on this device.
+fn ends(rounds: usize, traits: &DeviceTraits) -> Result<(), Refusal> {
+    match traits.class {
+        DeviceClass::Cpu if rounds > MOST_ROUNDS => Refusal::because(format!(
+            "loops {rounds} times in one invocation, and drivers that run on a processor stop at {MOST_ROUNDS}"
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// The count and the grid for `items` pieces of linear work, one per invocation.
 fn linear(items: usize, traits: &DeviceTraits) -> Result<(u32, [u32; 3]), Refusal> {

@@ -1,8 +1,8 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    Kernel, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, pointwise_lane, shared_depthwise_lane,
-    slice, transpose, transpose_tile, unary,
+    Kernel, batch_norm, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, matmul, matmul_tile, normalize,
+    pad, pointwise_lane, pool, reduce, resize, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary,
 };
 use crate::ops::Op;
 
@@ -13,10 +13,20 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/copy.wgsl", include_str!("../../shaders/lib/copy.wgsl")),
     ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
     ("lib/nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
+    ("lib/team.wgsl", include_str!("../../shaders/lib/team.wgsl")),
+    ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("expand", include_str!("../../shaders/expand.wgsl")),
+    ("matmul", include_str!("../../shaders/matmul.wgsl")),
+    ("matmul_tile", include_str!("../../shaders/matmul_tile.wgsl")),
+    ("normalize", include_str!("../../shaders/normalize.wgsl")),
+    ("pad", include_str!("../../shaders/pad.wgsl")),
+    ("pool", include_str!("../../shaders/pool.wgsl")),
+    ("reduce", include_str!("../../shaders/reduce.wgsl")),
+    ("resize", include_str!("../../shaders/resize.wgsl")),
     ("slice", include_str!("../../shaders/slice.wgsl")),
+    ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("transpose", include_str!("../../shaders/transpose.wgsl")),
     ("transpose_tile", include_str!("../../shaders/transpose_tile.wgsl")),
     ("lib/lane.wgsl", include_str!("../../shaders/lib/lane.wgsl")),
@@ -36,6 +46,14 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
 pub fn candidates(op: &Op) -> &'static [Kernel] {
     match op {
         Op::Binary(_) => &[binary::KERNEL],
+        Op::Reduce(_) => &[reduce::KERNEL],
+        Op::Softmax(_) => &[softmax::KERNEL],
+        Op::Pad(_) => &[pad::KERNEL],
+        Op::Resize(_) => &[resize::KERNEL],
+        Op::Pool(_) => &[pool::KERNEL],
+        Op::BatchNorm(_) => &[batch_norm::KERNEL],
+        Op::Normalize(_) => &[normalize::KERNEL],
+        Op::MatMul(_) => &[matmul_tile::KERNEL, matmul::KERNEL],
         Op::Transpose(_) => &[transpose_tile::KERNEL, transpose::KERNEL],
         Op::Concat(_) => &[concat::KERNEL],
         Op::Slice(_) => &[slice::KERNEL],

@@ -44,6 +44,8 @@ impl Shader {
 }
 
 /// A function as `{ "name": .., parameter: literal, .. }`, its parameters as WGSL literals.
+///
+/// JSON and WGSL have no infinity: a bound at infinity becomes null, which is no bound.
 pub(super) fn function_options(function: UnaryFn) -> Value {
     match json!(function) {
         Value::Object(variant) => {
@@ -51,7 +53,7 @@ pub(super) fn function_options(function: UnaryFn) -> Value {
             for (name, parameters) in variant {
                 options.insert("name".into(), name.into());
                 for (parameter, value) in parameters.as_object().into_iter().flatten() {
-                    options.insert(parameter.clone(), literal(value.as_f64()).into());
+                    options.insert(parameter.clone(), value.as_f64().map_or(Value::Null, literal));
                 }
             }
             Value::Object(options)
@@ -60,10 +62,9 @@ pub(super) fn function_options(function: UnaryFn) -> Value {
     }
 }
 
-/// An `f32` as a WGSL literal. JSON has no infinity, so `None` stands for it and becomes the largest finite number.
-fn literal(value: Option<f64>) -> String {
-    let value = value.map_or(f32::MAX, |value| value as f32);
-    format!("f32({value:?})")
+/// An `f32` as a WGSL literal.
+fn literal(value: f64) -> Value {
+    format!("f32({:?})", value as f32).into()
 }
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::new(|| {

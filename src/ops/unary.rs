@@ -141,6 +141,8 @@ impl UnaryFn {
                 x
             }
         };
+        // 0 times an infinity is NaN; a slope of 0 means 0.
+        let sloped = |slope: f32, x: f64| if slope == 0.0 && !x.is_nan() { 0.0 } else { f64::from(slope) * x };
         let hard_sigmoid = |x: f64| clip(x / 6.0 + 0.5, 0.0, 1.0);
         // Comparisons are written so that NaN stays NaN, which f64::max and f64::min would swallow.
         match self {
@@ -153,14 +155,14 @@ impl UnaryFn {
                 } else if x >= threshold {
                     x
                 } else {
-                    f64::from(negative_slope) * (x - threshold)
+                    sloped(negative_slope, x - threshold)
                 }
             }
             UnaryFn::LeakyRelu { negative_slope } => {
                 if x >= 0.0 {
                     x
                 } else {
-                    f64::from(negative_slope) * x
+                    sloped(negative_slope, x)
                 }
             }
             UnaryFn::Elu { alpha } => {

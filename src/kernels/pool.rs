@@ -1,0 +1,149 @@
+//! `pool`: max and average pooling over up to three axes.
+
+use serde_json::json;
+
+use super::layout::count;
+use super::{
+    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader, ends, linear,
+    params,
+};
+use crate::ops::{Op, PoolKind};
+use crate::tensor::AxisWindow;
+
+params! {
+    /// Parameters of `pool`: elements or vectors of the output and of one pixel, what a maximum starts from, and the
+    /// windows of the three axes.
+    struct Params {
+        count: u32,
+        channels: u32,
+        start: f32,
+        depth_input: u32,
+        depth_output: u32,
+        depth_size: u32,
+        depth_stride: u32,
+        depth_dilation: u32,
+        depth_before: u32,
+        height_input: u32,
+        height_output: u32,
+        height_size: u32,
+        height_stride: u32,
+        height_dilation: u32,
+        height_before: u32,
+        width_input: u32,
+        width_output: u32,
+        width_size: u32,
+        width_stride: u32,
+        width_dilation: u32,
+        width_before: u32,
+    }
+}
+
+/// The axes as the shader calls them.
+const AXES: [&str; 3] = ["depth", "height", "width"];
+/// Positions beyond this could wrap around in the shader.
+const FARTHEST: usize = 1 << 31;
+
+/// Takes every pool; in vectors where the channels fill whole ones.
+pub(super) const KERNEL: Kernel = Kernel { stem: "pool", accepts };
+
+fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    let Op::Pool(op) = case.op else { return Refusal::because("takes pools") };
+    case.fits(traits)?;
+    let site = op.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
+    for axis in &site.axes {
+        let reach = axis.output.saturating_mul(axis.stride).saturating_add(axis.size.saturating_mul(axis.dilation));
+        if reach >= FARTHEST || axis.before >= FARTHEST {
+            return Refusal::because(format!("a window that reaches over {reach} positions is beyond its 32 bits"));
+        }
+    }
+    let vectors = site.channels.is_multiple_of(4);
+    let part = if vectors { 4 } else { 1 };
+    let (items, workgroups) = linear(site.output.elements() / part, traits)?;
+    let [depth, height, width] = axis_params(&site.axes)?;
+    let taps = site.axes.iter().fold(1usize, |taps, axis| taps.saturating_mul(axis.size));
+    let unroll = if taps > LONG_LOOP { 8 } else { 1 };
+    let rows = site.axes[0].size.saturating_mul(site.axes[1].size.saturating_add(1));
+    ends((taps / unroll).saturating_add(rows.saturating_mul(2)), traits)?;
+    let params = Params {
+        count: items,
+        channels: count(site.channels / part)?,
+        start: if op.kind == PoolKind::Max { f32::NEG_INFINITY } else { 0.0 },
+        depth_input: depth[0],
+        depth_output: depth[1],
+        depth_size: depth[2],
+        depth_stride: depth[3],
+        depth_dilation: depth[4],
+        depth_before: depth[5],
+        height_input: height[0],
+        height_output: height[1],
+        height_size: height[2],
+        height_stride: height[3],
+        height_dilation: height[4],
+        height_before: height[5],
+        width_input: width[0],
+        width_output: width[1],
+        width_size: width[2],
+        width_stride: width[3],
+        width_dilation: width[4],
+        width_before: width[5],
+    };
+    let (read, write, element) = match vectors {
+        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
+        false => (Form::Read, Form::Write, "f32"),
+    };
+    let kind = match op.kind {
+        PoolKind::Max => "max",
+        PoolKind::Average { count_include_pad: true } => "padded average",
+        PoolKind::Average { count_include_pad: false } => "average",
+    };
+    Ok(Dispatch {
+        shader: Shader::new("pool", Params::WGSL)
+            .with("kind", kind)
+            .with("T", element)
+            .with("axes", json!(AXES))
+            .with("unroll", unroll),
+        bindings: vec![Binding::new("x", Operand::Input(0), read), Binding::new("y", Operand::Output(0), write)],
+        params: params.words(),
+        workgroups,
+    }
+    .into())
+}
+
+fn axis_params(axes: &[AxisWindow; 3]) -> Result<[[u32; 6]; 3], Refusal> {
+    let mut words = [[0; 6]; 3];
+    for (words, axis) in words.iter_mut().zip(axes) {
+        let values = [axis.input, axis.output, axis.size, axis.stride, axis.dilation, axis.before];
+        for (word, value) in words.iter_mut().zip(values) {
+            *word = count(value)?;
+        }
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::check::launches;
+    use crate::ops::{Pool, PoolKind};
+    use crate::tensor::Window;
+
+    #[test]
+    fn every_kind_is_valid_in_both_forms_and_unrolled() {
+        let average = |count_include_pad| PoolKind::Average { count_include_pad };
+        for kind in [PoolKind::Max, average(true), average(false)] {
+            for (size, x) in
+                [(vec![2, 2], [1, 5, 7, 8]), (vec![2, 2], [1, 5, 7, 3]), (vec![199, 200], [1, 199, 200, 4])]
+            {
+                let op = Pool { kind, size, window: Window::unit(2) };
+                assert_eq!(launches(op, &[&x]).len(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn long_windows_are_unrolled() {
+        let op = |size: usize| Pool { kind: PoolKind::Max, size: vec![size], window: Window::unit(1) };
+        let unroll =
+            |size: usize| launches(op(size), &[&[1, 40_000, 1]])[0].1.dispatches[0].shader.options["unroll"].clone();
+        assert_eq!((unroll(13), unroll(32_769)), (1.into(), 8.into()));
+    }
+}

@@ -1,0 +1,121 @@
+//! `reduce`: sum, mean, largest and smallest over axes.
+
+use serde_json::json;
+
+use super::layout::{Axes, count, signed};
+use super::team::Team;
+use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
+use crate::ops::{Op, ReduceFn};
+
+params! {
+    /// Parameters of `reduce`: elements or vectors of the output, the elements that fall together into each, and how both
+    /// kinds of axes run through the input.
+    struct Params {
+        lines: u32,
+        length: u32,
+        start: f32,
+        divisor: f32,
+        kept: [u32; 8],
+        kept_strides: [u32; 8],
+        reduced: [u32; 8],
+        reduced_strides: [u32; 8],
+    }
+}
+
+/// Takes every reduction.
+///
+/// Over spatial axes (global pooling) neighbouring invocations read neighbouring channels, in vectors where the channels
+/// fill whole ones; over the innermost axis the lanes of a team read neighbouring elements.
+pub(super) const KERNEL: Kernel = Kernel { stem: "reduce", accepts };
+
+fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    let (Op::Reduce(op), [x]) = (case.op, case.inputs) else { return Refusal::because("takes reductions over axes") };
+    case.fits(traits)?;
+    let strides = signed(&x.shape.strides());
+    let (mut kept, mut reduced) = split(&x.shape, &[strides], &op.axes);
+    let length = reduced.positions();
+    let spread = kept.innermost().1 == [1];
+    let vectors = spread && reduced.aligned(0, false) && kept.vectorize(false).is_some();
+    if vectors {
+        reduced.divide(0);
+    }
+    let team = Team::new(length, traits);
+    let (lines, workgroups) = team.grid(kept.positions(), traits)?;
+    let params = Params {
+        lines,
+        length: count(length)?,
+        start: match op.function {
+            ReduceFn::Sum | ReduceFn::Mean => 0.0,
+            ReduceFn::Max => f32::NEG_INFINITY,
+            ReduceFn::Min => f32::INFINITY,
+        },
+        divisor: length as f32,
+        kept: kept.size_words()?,
+        kept_strides: kept.stride_words(0),
+        reduced: reduced.size_words()?,
+        reduced_strides: reduced.stride_words(0),
+    };
+    let (read, write, element) = match vectors {
+        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
+        false => (Form::Read, Form::Write, "f32"),
+    };
+    let shader = Shader::new("reduce", Params::WGSL)
+        .with("function", json!(op.function))
+        .with("T", element)
+        .with("kept_rank", kept.rank())
+        .with("reduced_rank", reduced.rank());
+    Ok(Dispatch {
+        shader: team.options(shader, spread),
+        bindings: vec![Binding::new("x", Operand::Input(0), read), Binding::new("y", Operand::Output(0), write)],
+        params: params.words(),
+        workgroups,
+    }
+    .into())
+}
+
+/// The axes that stay and those that are reduced, each with the strides of all operands.
+pub(super) fn split(sizes: &[usize], strides: &[Vec<i64>], axes: &[usize]) -> (Axes, Axes) {
+    let take = |reduced: bool| {
+        let wanted = |axis: &usize| axes.contains(axis) == reduced;
+        let pick = |values: &[i64]| -> Vec<i64> {
+            values.iter().enumerate().filter(|(axis, _)| wanted(axis)).map(|(_, &stride)| stride).collect()
+        };
+        let sizes: Vec<usize> =
+            sizes.iter().enumerate().filter(|(axis, _)| wanted(axis)).map(|(_, &size)| size).collect();
+        let strides: Vec<Vec<i64>> = strides.iter().map(|operand| pick(operand)).collect();
+        Axes::merged(&sizes, &strides)
+    };
+    (take(false), take(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::check::launches;
+    use crate::ops::{Reduce, ReduceFn};
+
+    #[test]
+    fn every_function_is_valid_with_every_team() {
+        for function in [ReduceFn::Sum, ReduceFn::Mean, ReduceFn::Max, ReduceFn::Min] {
+            for length in [1, 13, 40, 200, 1000, 3000] {
+                for (shape, axis) in [([3, length], 1), ([length, 3], 0), ([length, 8], 0)] {
+                    let op = Reduce { function, axes: vec![axis], keepdims: false };
+                    assert_eq!(launches(op, &[&shape]).len(), 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn global_pooling_reads_vectors_of_channels() {
+        let variant = |axes: &[usize], shape: &[usize]| {
+            let op = Reduce { function: ReduceFn::Mean, axes: axes.to_vec(), keepdims: true };
+            let (_, launch) = &launches(op, &[shape])[0];
+            let options = &launch.dispatches[0].shader.options;
+            (options["T"].as_str().unwrap().to_string(), options["spread"].as_bool().unwrap())
+        };
+        assert_eq!(variant(&[1, 2], &[2, 5, 7, 12]), ("vec4<f32>".into(), true));
+        assert_eq!(variant(&[1, 2], &[2, 5, 7, 13]), ("f32".into(), true));
+        assert_eq!(variant(&[2, 3], &[2, 12, 5, 7]), ("f32".into(), false));
+        assert_eq!(variant(&[0, 1, 2, 3], &[2, 12, 5, 7]), ("f32".into(), false));
+    }
+}
