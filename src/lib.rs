@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+pub mod import;
 pub mod kernels;
 pub mod layers;
 pub mod ops;

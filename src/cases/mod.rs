@@ -2,6 +2,7 @@
 //!
 //! Sizes are awkward on purpose: 1, 13, 127, channels that divide by 4 and that do not, windows larger than the input.
 
+mod conv;
 mod conv_vectors;
 mod elementwise;
 mod movement;
@@ -91,5 +92,6 @@ impl OpCase {
 
 /// Every case.
 pub fn all() -> Vec<OpCase> {
-    [conv_vectors::cases(), elementwise::cases(), movement::cases(), pools::cases(), reductions::cases()].concat()
+    [conv::cases(), conv_vectors::cases(), elementwise::cases(), movement::cases(), pools::cases(), reductions::cases()]
+        .concat()
 }

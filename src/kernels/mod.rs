@@ -6,7 +6,9 @@ mod batch_norm;
 mod binary;
 mod check;
 mod concat;
+mod conv_generic;
 mod conv_lane;
+mod conv_transpose;
 mod copy;
 mod dense_lane;
 mod depthwise_lane;
@@ -31,6 +33,7 @@ mod traits;
 mod transpose;
 mod transpose_tile;
 mod unary;
+mod window;
 
 pub use registry::candidates;
 pub use shader::Shader;

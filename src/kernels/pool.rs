@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::layout::count;
+use super::window::{AXES, axis_params, window_fits};
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader, ends, linear,
     params,
 };
 use crate::ops::{Op, PoolKind};
-use crate::tensor::AxisWindow;
 
 params! {
     /// Parameters of `pool`: elements or vectors of the output and of one pixel, what a maximum starts from, and the
@@ -38,11 +38,6 @@ params! {
     }
 }
 
-/// The axes as the shader calls them.
-const AXES: [&str; 3] = ["depth", "height", "width"];
-/// Positions beyond this could wrap around in the shader.
-const FARTHEST: usize = 1 << 31;
-
 /// Takes every pool; in vectors where the channels fill whole ones.
 pub(super) const KERNEL: Kernel = Kernel { stem: "pool", accepts };
 
@@ -50,12 +45,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Op::Pool(op) = case.op else { return Refusal::because("takes pools") };
     case.fits(traits)?;
     let site = op.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
-    for axis in &site.axes {
-        let reach = axis.output.saturating_mul(axis.stride).saturating_add(axis.size.saturating_mul(axis.dilation));
-        if reach >= FARTHEST || axis.before >= FARTHEST {
-            return Refusal::because(format!("a window that reaches over {reach} positions is beyond its 32 bits"));
-        }
-    }
+    window_fits(&site.axes)?;
     let vectors = site.channels.is_multiple_of(4);
     let part = if vectors { 4 } else { 1 };
     let (items, workgroups) = linear(site.output.elements() / part, traits)?;
@@ -107,17 +97,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         workgroups,
     }
     .into())
-}
-
-fn axis_params(axes: &[AxisWindow; 3]) -> Result<[[u32; 6]; 3], Refusal> {
-    let mut words = [[0; 6]; 3];
-    for (words, axis) in words.iter_mut().zip(axes) {
-        let values = [axis.input, axis.output, axis.size, axis.stride, axis.dilation, axis.before];
-        for (word, value) in words.iter_mut().zip(values) {
-            *word = count(value)?;
-        }
-    }
-    Ok(words)
 }
 
 #[cfg(test)]

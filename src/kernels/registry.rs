@@ -1,8 +1,9 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    Kernel, batch_norm, binary, concat, conv_lane, dense_lane, depthwise_lane, expand, matmul, matmul_tile, normalize,
-    pad, pointwise_lane, pool, reduce, resize, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary,
+    Kernel, batch_norm, binary, concat, conv_generic, conv_lane, conv_transpose, dense_lane, depthwise_lane, expand,
+    matmul, matmul_tile, normalize, pad, pointwise_lane, pool, reduce, resize, shared_depthwise_lane, slice, softmax,
+    transpose, transpose_tile, unary,
 };
 use crate::ops::Op;
 
@@ -11,6 +12,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
     ("lib/axes.wgsl", include_str!("../../shaders/lib/axes.wgsl")),
     ("lib/copy.wgsl", include_str!("../../shaders/lib/copy.wgsl")),
+    ("lib/epilogue.wgsl", include_str!("../../shaders/lib/epilogue.wgsl")),
     ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
     ("lib/nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
     ("lib/team.wgsl", include_str!("../../shaders/lib/team.wgsl")),
@@ -32,6 +34,8 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/lane.wgsl", include_str!("../../shaders/lib/lane.wgsl")),
     ("lib/tile_lane.wgsl", include_str!("../../shaders/lib/tile_lane.wgsl")),
     ("lib/window_lane.wgsl", include_str!("../../shaders/lib/window_lane.wgsl")),
+    ("conv_generic", include_str!("../../shaders/conv_generic.wgsl")),
+    ("conv_transpose", include_str!("../../shaders/conv_transpose.wgsl")),
     ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
     ("dense_lane", include_str!("../../shaders/dense_lane.wgsl")),
     ("depthwise_lane", include_str!("../../shaders/depthwise_lane.wgsl")),
@@ -64,7 +68,9 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_lane::KERNEL,
             depthwise_lane::KERNEL,
             shared_depthwise_lane::KERNEL,
+            conv_generic::KERNEL,
         ],
+        Op::ConvTranspose(_) => &[conv_transpose::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         _ => &[],
     }

@@ -1,6 +1,7 @@
 //! Layers in Keras's semantics, sequential and functional models, and what they say of themselves.
 
 mod activation;
+mod config;
 mod conv;
 mod conv_transpose;
 mod dense;

@@ -1,0 +1,131 @@
+//! `conv_generic`: any convolution, one element or one vector of channels per invocation.
+
+use serde_json::json;
+
+use super::layout::count;
+use super::window::{AXES, axis_params, window_fits};
+use super::{
+    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader, ends, linear,
+    params,
+};
+use crate::ops::{Epilogue, Filters, Op};
+
+params! {
+    /// Parameters of `conv_generic`: elements or vectors of the output and of a pixel, channels of a group, and the windows
+    /// of the three axes.
+    struct Params {
+        count: u32,
+        in_channels: u32,
+        out_channels: u32,
+        per_group: u32,
+        outs_per_group: u32,
+        depth_input: u32,
+        depth_output: u32,
+        depth_size: u32,
+        depth_stride: u32,
+        depth_dilation: u32,
+        depth_before: u32,
+        height_input: u32,
+        height_output: u32,
+        height_size: u32,
+        height_stride: u32,
+        height_dilation: u32,
+        height_before: u32,
+        width_input: u32,
+        width_output: u32,
+        width_size: u32,
+        width_stride: u32,
+        width_dilation: u32,
+        width_before: u32,
+    }
+}
+
+/// Takes every convolution.
+pub(super) const KERNEL: Kernel = Kernel { stem: "conv_generic", accepts };
+
+/// The epilogue's option for the bias, and the bindings of what it reads, from input `first` on.
+pub(super) fn epilogue_parts(case: &Case<'_>, epilogue: &Epilogue, vectors: bool) -> (&'static str, Vec<Binding>) {
+    let one = case.inputs.get(2).is_some_and(|bias| bias.shape.elements() == 1);
+    let bias = match (epilogue.bias, one) {
+        (false, _) => "none",
+        (true, true) => "one",
+        (true, false) => "channel",
+    };
+    let form = |scalar: bool| if vectors && !scalar { Form::ReadVec4 } else { Form::Read };
+    let parts = [(epilogue.bias, "bias", form(one)), (epilogue.residual, "residual", form(false))];
+    let there = parts.into_iter().filter(|(there, ..)| *there);
+    let bindings = there.zip(2..).map(|((_, name, form), i)| Binding::new(name, Operand::Input(i), form));
+    (bias, bindings.collect())
+}
+
+fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
+    case.fits(traits)?;
+    let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
+    let axes = site.axes3();
+    window_fits(&axes)?;
+    let per_group = site.in_channels / site.groups;
+    let outs_per_group = site.out_channels / site.groups;
+    let one_to_one = per_group == 1 && outs_per_group == 1;
+    let form = match conv.filters {
+        Filters::Shared => "shared",
+        _ if one_to_one => "channel",
+        _ => "group",
+    };
+    let vectors = if form == "group" { outs_per_group.is_multiple_of(4) } else { site.in_channels.is_multiple_of(4) };
+    let part = if vectors { 4 } else { 1 };
+    let (items, workgroups) = linear(site.output.elements() / part, traits)?;
+    let reduction = site.reduction();
+    let unroll = if form == "group" && reduction > LONG_LOOP { 8 } else { 1 };
+    ends(reduction / unroll + 2 * site.taps(), traits)?;
+    let [depth, height, width] = axis_params(&axes)?;
+    // In the forms of one channel each, both operands are read in vectors; in groups the input is read element by element.
+    let in_part = if form == "group" { 1 } else { part };
+    let params = Params {
+        count: items,
+        in_channels: count(site.in_channels / in_part)?,
+        out_channels: count(site.out_channels / part)?,
+        per_group: count(per_group)?,
+        outs_per_group: count((outs_per_group / part).max(1))?,
+        depth_input: depth[0],
+        depth_output: depth[1],
+        depth_size: depth[2],
+        depth_stride: depth[3],
+        depth_dilation: depth[4],
+        depth_before: depth[5],
+        height_input: height[0],
+        height_output: height[1],
+        height_size: height[2],
+        height_stride: height[3],
+        height_dilation: height[4],
+        height_before: height[5],
+        width_input: width[0],
+        width_output: width[1],
+        width_size: width[2],
+        width_stride: width[3],
+        width_dilation: width[4],
+        width_before: width[5],
+    };
+    let read = |vectors: bool| if vectors { Form::ReadVec4 } else { Form::Read };
+    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, vectors);
+    let mut bindings = vec![
+        Binding::new("x", Operand::Input(0), read(vectors && form != "group")),
+        Binding::new("w", Operand::Input(1), read(vectors && form != "shared")),
+        Binding::new("y", Operand::Output(0), if vectors { Form::WriteVec4 } else { Form::Write }),
+    ];
+    bindings.extend(epilogue);
+    Ok(Dispatch {
+        shader: Shader::new("conv_generic", Params::WGSL)
+            .with("T", if vectors { "vec4<f32>" } else { "f32" })
+            .with("form", form)
+            .with("unroll", unroll)
+            .with("axes", json!(AXES))
+            .with("bias", bias)
+            .with("residual", json!(conv.epilogue.residual))
+            .with_activation(conv.epilogue.activation),
+        bindings,
+        params: params.words(),
+        workgroups,
+    }
+    .into())
+}

@@ -1,0 +1,33 @@
+//! What kernels with sliding windows share: the axes as parameters, and the sizes that 32 bits can hold.
+
+use super::Refusal;
+use super::layout::count;
+use crate::tensor::AxisWindow;
+
+/// The axes as shaders call them.
+pub(super) const AXES: [&str; 3] = ["depth", "height", "width"];
+/// Positions beyond this could wrap around in a shader.
+const FARTHEST: usize = 1 << 31;
+
+/// Checks that no position of a window wraps around.
+pub(super) fn window_fits(axes: &[AxisWindow; 3]) -> Result<(), Refusal> {
+    for axis in axes {
+        let reach = axis.output.saturating_mul(axis.stride).saturating_add(axis.size.saturating_mul(axis.dilation));
+        if reach >= FARTHEST || axis.before >= FARTHEST {
+            return Refusal::because(format!("a window that reaches over {reach} positions is beyond its 32 bits"));
+        }
+    }
+    Ok(())
+}
+
+/// Input, output, size, stride, dilation and padding before, of every axis.
+pub(super) fn axis_params(axes: &[AxisWindow; 3]) -> Result<[[u32; 6]; 3], Refusal> {
+    let mut words = [[0; 6]; 3];
+    for (words, axis) in words.iter_mut().zip(axes) {
+        let values = [axis.input, axis.output, axis.size, axis.stride, axis.dilation, axis.before];
+        for (word, value) in words.iter_mut().zip(values) {
+            *word = count(value)?;
+        }
+    }
+    Ok(words)
+}
