@@ -1,5 +1,6 @@
 // Softmax and its kin along an axis: a team works on one line of `size` elements that lie `inner` apart.
 {% from "lib/team.wgsl" import each_element, team_function %}
+{% from "lib/nan.wgsl" import keep_nan %}
 {% include "lib/index.wgsl" %}
 {% include "lib/team.wgsl" %}
 {{ team_function("team_sum", "a + b", T, lanes, steps, spread) }}
@@ -48,16 +49,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     largest = team_largest(local, largest);
     var sum = 0.0;
 {% call each_element("size", unroll) %}
-        sum += exp(x[start + i * params.inner] - largest);
+        let value = x[start + i * params.inner] - largest;
+        sum += {{ keep_nan("exp", "value", "f32") }};
 {% endcall %}
     sum = team_sum(local, sum);
 {% if kind == "log_softmax" %}
-    let shift = log(sum);
+    let shift = {{ keep_nan("log", "sum", "f32") }};
 {% endif %}
 {% call each_element("size", unroll) %}
         let at = start + i * params.inner;
         let value = x[at] - largest;
-        y[at] = {% if kind == "log_softmax" %}value - shift{% else %}exp(value) / sum{% endif %};
+        y[at] = {% if kind == "log_softmax" %}value - shift{% else %}{{ keep_nan("exp", "value", "f32") }} / sum{% endif %};
 {% endcall %}
 {% endif %}
 }

@@ -1,8 +1,8 @@
 {# The functions `activate` (f32) and `activate4` (vec4) of the option `activation`; the identity when it is null.
 
    Comparisons are written as `select`, so that NaN stays NaN where `max`, `min` and `clamp` may swallow it. #}
-{% from "lib/nan.wgsl" import is_nan %}
-{% macro sigmoid(x, T) %}({{ T }}(1.0) / ({{ T }}(1.0) + exp(-{{ x }}))){% endmacro %}
+{% from "lib/nan.wgsl" import is_nan, keep_nan %}
+{% macro sigmoid(x, T) %}({{ T }}(1.0) / ({{ T }}(1.0) + {{ keep_nan("exp", "(-" ~ x ~ ")", T) }})){% endmacro %}
 {% macro clip(x, low, high, T) %}
 {% set above = "select(" ~ x ~ ", " ~ T ~ "(" ~ high ~ "), " ~ x ~ " > " ~ T ~ "(" ~ high ~ "))" if high is not none else x %}
 {% if low is not none %}select({{ above }}, {{ T }}({{ low }}), {{ x }} < {{ T }}({{ low }})){% else %}{{ above }}{% endif %}
@@ -32,7 +32,7 @@
 {% macro exponential_minus_1(x, T) %}
     let below = {{ negative(x, T) }};
     let series = below * ({{ T }}(1.0) + below * ({{ T }}(0.5) + below * ({{ T }}(1.0 / 6.0) + below / 24.0)));
-    let curve = select(exp(below) - {{ T }}(1.0), series, below > {{ T }}(-0.05));
+    let curve = select({{ keep_nan("exp", "below", T) }} - {{ T }}(1.0), series, below > {{ T }}(-0.05));
 {% endmacro %}
 {% macro function(f, T) %}
 {% set n = f.name %}
@@ -99,12 +99,15 @@
 {{ softplus("x", T) }}
 {{ hyperbolic_tangent("soft", T) }}
     return x * tangent;
-{% elif n == "exp" %}    return exp(x);
+{% elif n == "exp" %}    return {{ keep_nan("exp", "x", T) }};
 {% elif n == "affine" %}    return {{ f.scale }} * x + {{ f.offset }};
 {% elif n == "clip" %}    return {{ clip("x", f.low, f.high, T) }};
 {% elif n == "neg" %}    return -x;
 {% elif n == "abs" %}    return abs(x);
-{% elif n == "log" %}    return log(x);
+{% elif n == "log" %}
+    // Drivers differ where the logarithm is no number: it is NaN below 0 as the square root is, and infinite at both ends.
+    let ends = select(sqrt(x), {{ T }}(-1.0) / abs(x), x == {{ T }}(0.0));
+    return select(ends, log(x), (x > {{ T }}(0.0)) & (x <= {{ T }}(3.4028234e38)));
 {% elif n == "sqrt" %}    return sqrt(x);
 {% elif n == "square" %}    return x * x;
 {% elif n == "reciprocal" %}    return {{ T }}(1.0) / x;

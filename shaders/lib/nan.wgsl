@@ -2,3 +2,5 @@
 {% macro is_nan(x, T) %}
 {% if T == "f32" %}(bitcast<u32>({{ x }}) & 0x7fffffffu) > 0x7f800000u{% else %}(bitcast<vec4<u32>>({{ x }}) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u){% endif %}
 {% endmacro %}
+{# A built-in function that keeps NaN: some drivers take it for a number. #}
+{% macro keep_nan(function, x, T) %}select({{ function }}({{ x }}), {{ x }}, {{ is_nan(x, T) }}){% endmacro %}

@@ -38,6 +38,8 @@ pub enum Fill {
     Small,
     /// Values between -100 and 100, where curves have come to their limits.
     Large,
+    /// Values between 998 and 1002, whose mean is far larger than their deviations.
+    Shifted,
     /// Signed values with zeros of both signs, infinities, NaN and large magnitudes among them.
     Special,
 }
@@ -79,6 +81,7 @@ impl OpCase {
                     (Fill::Positive, _) => 0.5 + 1.5 * unit,
                     (Fill::Small, _) => (unit - 0.5) * 0.02,
                     (Fill::Large, _) => (unit - 0.5) * 200.0,
+                    (Fill::Shifted, _) => 1000.0 + (unit - 0.5) * 4.0,
                     (Fill::Special, 0) => [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN][position / 11 % 5],
                     (Fill::Special, 5) => (unit - 0.5) * 2e4,
                     _ => (unit - 0.5) * 4.0,

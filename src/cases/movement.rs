@@ -1,6 +1,6 @@
 //! Cases of ops that move elements: slices, concatenations, permutations, expansions, padding and resampling.
 
-use super::OpCase;
+use super::{Fill, OpCase};
 use crate::ops::{Concat, Dim, Expand, Pad, PadMode, Resize, ResizeMode, Slice, SliceAxis, Transpose};
 
 pub(super) fn cases() -> Vec<OpCase> {
@@ -135,5 +135,7 @@ fn resampling() -> Vec<OpCase> {
             cases.push(OpCase::new(format!("resize/{name} {what}"), Resize { factors: factors.to_vec(), mode }, &[x]));
         }
     }
+    let linear = Resize { factors: vec![1, 2, 1], mode: ResizeMode::Linear };
+    cases.push(OpCase::new("resize/linear special", linear, &[&[5, 13, 3]]).filled(Fill::Special));
     cases
 }

@@ -34,6 +34,7 @@ pub(super) fn cases() -> Vec<OpCase> {
             case("volumes", &[2, 3, 2], &[1, 2, 2], Padding::Same, &[2, 4, 5, 7, 4]),
             case("volumes of odd channels", &[2, 2, 2], &[2, 2, 2], Padding::Valid, &[1, 5, 6, 7, 3]),
             case("single taps", &[1, 1], &[2, 3], Padding::Valid, &[2, 13, 15, 4]),
+            case("a line of unrolled loops", &[16_391], &[2], Padding::Valid, &[1, 16_400, 1]),
             case("special", &[2, 2], &[1, 1], Padding::Same, &[2, 13, 15, 3]).filled(Fill::Special),
             dilated,
             rounded,

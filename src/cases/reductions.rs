@@ -37,6 +37,8 @@ fn reductions() -> Vec<OpCase> {
             case("special pixels", &[0], false, &[55, 24]).filled(Fill::Special),
         ]);
     }
+    let sum = Reduce { function: ReduceFn::Sum, axes: vec![0], keepdims: false };
+    cases.push(OpCase::new("reduce/a line of unrolled loops", sum, &[&[4_200_007]]));
     cases
 }
 
@@ -53,6 +55,7 @@ fn softmax() -> Vec<OpCase> {
             case("of 127", 1, &[13, 127]),
             case("a long line", 1, &[2, 5003]),
             case("outer axis", 0, &[127, 13]),
+            case("a line of unrolled loops", 1, &[1, 300_001]),
             case("middle axis", 1, &[3, 40, 24]),
             case("wide", 1, &[13, 300]).filled(Fill::Large),
             case("close", 1, &[13, 300]).filled(Fill::Small),
@@ -82,6 +85,8 @@ fn normalisations() -> Vec<OpCase> {
         case("one scale for all", &[2], &[3, 5, 12], &[], &[1]),
         case("a scale for each row", &[2], &[3, 5, 12], &[5, 1], &[12]),
         case("positive", &[1], &[13, 300], &[300], &[300]).filled(Fill::Positive),
+        case("a large mean", &[1], &[13, 300], &[1], &[1]).filled(Fill::Shifted),
+        case("a large mean of odd channels", &[1], &[13, 301], &[1], &[1]).filled(Fill::Shifted),
         case("special", &[1], &[55, 12], &[12], &[12]).filled(Fill::Special),
     ]
 }
@@ -127,7 +132,7 @@ fn products() -> Vec<OpCase> {
             case("a column", &[2], &[2], [127, 13, 1]),
             case("one term", &[], &[], [13, 1, 40]),
             case("a long sum", &[], &[], [3, 1001, 5]),
-            case("a very long sum", &[], &[], [1, 70_001, 2]),
+            case("a very long sum", &[], &[], [2, 70_001, 2]),
             case("special", &[], &[], [13, 24, 17]).filled(Fill::Special),
         ]);
     }

@@ -53,8 +53,10 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::kernels::check::launches;
     use crate::ops::{Binary, BinaryFn};
+    use crate::tensor::TensorType;
 
     const FUNCTIONS: [BinaryFn; 7] =
         [BinaryFn::Add, BinaryFn::Sub, BinaryFn::Mul, BinaryFn::Div, BinaryFn::Max, BinaryFn::Min, BinaryFn::Prelu];
@@ -72,6 +74,16 @@ mod tests {
             assert_eq!(launches(Binary { function }, &[&[3, 5], &[3, 5]]).len(), 1);
             assert_eq!(launches(Binary { function }, &[&[3, 5], &[5]]).len(), 1);
         }
+    }
+
+    #[test]
+    fn tensors_beyond_a_binding_are_refused_with_both_sizes() {
+        let op = Op::from(Binary { function: BinaryFn::Add });
+        let types = [TensorType::f32([3, 5]), TensorType::f32([3, 5])];
+        let case = Case { op: &op, inputs: &types, outputs: &types[..1] };
+        let traits = DeviceTraits { max_binding_bytes: 48, ..DeviceTraits::lavapipe() };
+        let refusal = (KERNEL.accepts)(&case, &traits).unwrap_err();
+        assert!(refusal.0.contains("60 bytes") && refusal.0.contains("48"), "{refusal}");
     }
 
     #[test]

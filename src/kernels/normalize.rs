@@ -44,6 +44,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let elements = reduced.positions();
     let dense = vectorize(&mut kept, &mut reduced);
     let team = Team::new(reduced.positions(), traits);
+    team.ends(reduced.positions(), 3, traits)?;
     let (lines, workgroups) = team.grid(kept.positions(), traits)?;
     let params = Params {
         lines,

@@ -40,6 +40,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         reduced.divide(0);
     }
     let team = Team::new(length, traits);
+    team.ends(length, 1, traits)?;
     let (lines, workgroups) = team.grid(kept.positions(), traits)?;
     let params = Params {
         lines,

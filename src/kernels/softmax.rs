@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::layout::count;
-use super::team::Team;
+use super::team::{PASSES_ALONE, Team};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
 use crate::ops::{Op, SoftmaxKind};
 
@@ -25,10 +25,11 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     };
     let inner: usize = inner.iter().product();
     let elements = x.shape.elements();
-    let team = match op.kind {
-        SoftmaxKind::Sparsemax => Team::alone(size, traits),
-        SoftmaxKind::Softmax | SoftmaxKind::LogSoftmax => Team::new(size, traits),
+    let (team, passes) = match op.kind {
+        SoftmaxKind::Sparsemax => (Team::alone(size, traits), PASSES_ALONE),
+        SoftmaxKind::Softmax | SoftmaxKind::LogSoftmax => (Team::new(size, traits), 3),
     };
+    team.ends(size, passes, traits)?;
     let (lines, workgroups) = team.grid(elements / size.max(1), traits)?;
     let params = Params { lines, size: count(size)?, inner: count(inner.max(1))?, lowest: f32::NEG_INFINITY };
     // Sparsemax sums elements and counts them at once.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{DeviceTraits, LINEAR_WORKGROUP, LONG_LOOP, Refusal, Shader, layout};
+use super::{DeviceTraits, LINEAR_WORKGROUP, LONG_LOOP, Refusal, Shader, ends, layout};
 
 /// How the lines of a reduction are spread over invocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub(super) struct Team {
 const ELEMENTS_PER_LANE: usize = 8;
 /// Elements of one round of an unrolled loop.
 const UNROLL: u32 = 8;
-/// Times that a loop which depends on its line is expected to go through it, and more.
-const ROUNDS_ALONE: usize = 16;
+/// Passes over a line that a loop which depends on it is allowed for; a handful is usual.
+pub(super) const PASSES_ALONE: usize = 16;
 
 impl Team {
     /// The team for lines of `length` elements. It follows from the length alone, so that results do too.
@@ -37,8 +37,13 @@ impl Team {
     pub(super) fn alone(length: usize, traits: &DeviceTraits) -> Team {
         let team = Team::new(length, traits);
         let lanes = if team.lanes > 1 { team.lanes.max(LINEAR_WORKGROUP) } else { 1 };
-        let unroll = if length / lanes as usize > LONG_LOOP / ROUNDS_ALONE { UNROLL } else { 1 };
+        let unroll = if length / lanes as usize > LONG_LOOP / PASSES_ALONE { UNROLL } else { 1 };
         Team { lanes, unroll, ..team }
+    }
+
+    /// Checks that `passes` over a line of `length` elements come to their end on this device.
+    pub(super) fn ends(self, length: usize, passes: usize, traits: &DeviceTraits) -> Result<(), Refusal> {
+        ends(length.div_ceil((self.lanes * self.unroll) as usize).saturating_mul(passes), traits)
     }
 
     /// The options that `lib/team.wgsl` asks for; `spread` lays the same lanes of neighbouring lines side by side.
