@@ -20,6 +20,7 @@ mod reshaping;
 mod separable;
 mod settings;
 mod shared_depthwise;
+mod summary;
 
 pub use activation::Activation;
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
@@ -41,6 +42,7 @@ pub use reshaping::{Reshaping, Split};
 pub use separable::{SeparableConv, SeparableConv1D, SeparableConv2D, SeparableConv3D};
 pub use settings::{DataFormat, IntoSizes, Padding};
 pub use shared_depthwise::{SharedDepthwiseConv, SharedDepthwiseConv1D, SharedDepthwiseConv2D, SharedDepthwiseConv3D};
+pub use summary::{Note, Row, Summary};
 
 /// An axis counted from either end as a position.
 fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
