@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod cases;
+pub mod cli;
 pub mod cpu;
 pub mod error;
 pub mod gpu;
@@ -14,3 +15,4 @@ pub mod passes;
 pub mod plan;
 pub mod session;
 pub mod tensor;
+pub mod zoo;

@@ -13,7 +13,7 @@ const ROOMS: &[&[&str]] = &[
     &["passes", "cpu", "gpu"],
     &["session"],
     &["layers", "cases"],
-    &["import"],
+    &["import", "zoo"],
     &["bench"],
     &["cli"],
     &["bin"],

@@ -6,6 +6,7 @@ mod layers;
 mod plan;
 mod session;
 mod tensor;
+mod zoo;
 
 pub use gpu::{GpuError, TemplateError};
 pub use graph::GraphError;
@@ -13,3 +14,4 @@ pub use layers::LayerError;
 pub use plan::PlanError;
 pub use session::SessionError;
 pub use tensor::{ShapeError, TensorError, WindowError};
+pub use zoo::ZooError;

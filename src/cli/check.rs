@@ -1,0 +1,64 @@
+//! `wgconv check`: the first step that leaves its accuracy class.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::inputs::InputArgs;
+use super::source::ModelArg;
+use super::{Failure, OnDevice, Output, progress};
+use crate::session::{Device, Session};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    device: OnDevice,
+    /// Multiply every tolerance by this.
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    tolerance_scale: f64,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let model = args.model.load()?;
+    let (graph, inputs) = args.inputs.read(&model)?;
+    let device = match args.device.device.as_str() {
+        // Comparing the reference with itself shows nothing.
+        "auto" => Device::select("gpu")?,
+        word => Device::select(word)?,
+    };
+    let session = Session::new(graph, device, progress::options(true));
+    let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();
+    let compiled = session.compile(&types)?;
+    let bar = progress::bar("checking steps");
+    let checked = compiled.check(&inputs, args.tolerance_scale, |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let text = match (&checked.first_failure, &checked.closest) {
+        (Some(failure), _) => format!(
+            "step {} `{}` by {} leaves its accuracy class\n  reads {}\n  writes {}\n  {}",
+            failure.step,
+            failure.name,
+            failure.kernel,
+            failure.inputs.join(", "),
+            failure.output,
+            failure.comparison
+        ),
+        (None, closest) => {
+            let closest = closest.as_ref().map_or(String::new(), |step| {
+                let used = (step.comparison.actual - step.comparison.expected).abs() / step.comparison.allowed;
+                format!("; closest to its limit is `{}` by {} with {:.0} %", step.name, step.kernel, used * 100.0)
+            });
+            format!("{} steps within their accuracy classes{closest}", checked.steps)
+        }
+    };
+    args.output.print(&text, &checked)?;
+    Ok(if checked.first_failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

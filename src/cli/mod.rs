@@ -1,0 +1,112 @@
+//! The command line: one file per verb, no logic that a library user would miss.
+//!
+//! Exit codes: 0 fine, 1 the work failed (one cause per line on stderr), 2 wrong usage.
+
+mod bench;
+mod check;
+mod explain;
+mod info;
+mod inputs;
+mod profile;
+mod progress;
+mod run;
+mod source;
+mod summary;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Convolutional networks on any GPU through wgpu, with Keras's numbers.
+#[derive(Debug, Parser)]
+#[command(name = "wgconv", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List adapters with their device class, features, limits and driver.
+    Info(info::InfoArgs),
+    /// Show what every layer of a model does, in one table, with notes on what is probably not meant.
+    Summary(summary::SummaryArgs),
+    /// Run a model on .npy arrays or pictures and write its outputs as .npy.
+    Run(run::RunArgs),
+    /// Compare the GPU with the CPU reference step by step; exit 1 at the first step outside its accuracy class.
+    Check(check::CheckArgs),
+    /// Show passes applied and refused, the kernel of every step, buffers and peak memory.
+    Explain(explain::ExplainArgs),
+    /// Time a model: cold start by phases, then repeated runs.
+    Bench(bench::BenchArgs),
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+struct Output {
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where a model runs.
+#[derive(Debug, Args)]
+struct OnDevice {
+    /// `auto`, `gpu`, `cpu` (the reference), or part of an adapter's name, driver or backend.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+}
+
+type Failure = Box<dyn Error>;
+
+impl Output {
+    /// Prints a report as text or as JSON. A closed pipe ends the output, not the program.
+    fn print(&self, text: &str, json: &impl serde::Serialize) -> Result<(), Failure> {
+        let text = if self.json { serde_json::to_string_pretty(json)? } else { text.trim_end().to_string() };
+        match writeln!(std::io::stdout().lock(), "{text}") {
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            let code = if usage.use_stderr() { 2 } else { 0 };
+            // Nothing is left to do when even the message cannot be written.
+            let _ = usage.print();
+            return ExitCode::from(code);
+        }
+    };
+    progress::log_to_stderr();
+    let done = match cli.verb {
+        Verb::Info(args) => info::run(&args),
+        Verb::Summary(args) => summary::run(&args),
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            let mut cause: Option<&dyn Error> = Some(failure.as_ref());
+            let mut said = String::new();
+            while let Some(error) = cause {
+                let text = error.to_string();
+                // Wrapping errors already carry the text of what they wrap.
+                if !said.contains(&text) {
+                    eprintln!("{}{text}", if said.is_empty() { "wgconv: " } else { "  because: " });
+                    said = text;
+                }
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

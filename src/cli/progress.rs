@@ -1,0 +1,55 @@
+//! Progress bars on a terminal, silence in a pipe, and the library's warnings on stderr.
+
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::session::{Options, Progress};
+
+/// A bar on stderr that shows itself only on a terminal and is gone when it is finished.
+pub(super) fn bar(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_string());
+    bar
+}
+
+/// Session options whose compilation moves a bar.
+pub(super) fn options(optimize: bool) -> Options {
+    let bar = bar("compiling shaders");
+    let progress = Arc::new(move |progress| {
+        let Progress::Pipelines { done, total } = progress;
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        if done == total {
+            bar.finish_and_clear();
+        }
+    });
+    Options { optimize, progress: Some(progress), ..Options::default() }
+}
+
+struct StderrLog;
+
+impl log::Log for StderrLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("wgconv") && metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("wgconv: {}", record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Sends the library's warnings to stderr.
+pub(super) fn log_to_stderr() {
+    // A logger that is already there keeps its place.
+    if log::set_logger(&StderrLog).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+}
