@@ -2,8 +2,8 @@
 
 use crate::error::GraphError;
 use crate::graph::{Rewrite, Site, ValueId};
-use crate::ops::{Dim, Op, Reshape, Transpose, UnaryFn};
-use crate::tensor::Shape;
+use crate::ops::{Conv, Dim, Op, Reshape, Transpose, UnaryFn};
+use crate::tensor::{AxisWindow, Padding, Shape, Window};
 
 /// Drops identities, merges chains, and turns transposes that only move axes of size 1 into reshapes.
 pub(super) struct Simplify;
@@ -23,6 +23,7 @@ impl Rewrite for Simplify {
         match &site.node.op {
             Op::Reshape(reshape) => merge_reshapes(site, reshape.clone(), input),
             Op::Transpose(transpose) => merge_transposes(site, transpose.clone(), input, &from),
+            Op::Conv(conv) => drop_idle_strides(site, conv.clone()),
             _ => Ok(None),
         }
     }
@@ -82,4 +83,23 @@ fn merge_transposes(
         return site.emit(sizes(&target), &[input]).map(Some);
     }
     Ok(None)
+}
+
+/// A window that covers its axis exactly never takes a step, whatever its stride; with stride 1 it is the same step, and the
+/// same kernel, as its siblings.
+fn drop_idle_strides(site: &mut Site<'_>, conv: Conv) -> Result<Option<ValueId>, GraphError> {
+    let types: Vec<_> = site.inputs.iter().map(|&id| site.graph().ty(id).clone()).collect();
+    let axes = conv.site(&types).map_err(|source| GraphError::Node { node: site.node.name.clone(), source })?.axes;
+    let idle = |axis: &AxisWindow| axis.stride > 1 && axis.input + axis.before + axis.after == axis.extent();
+    if !axes.iter().any(idle) {
+        return Ok(None);
+    }
+    let window = Window {
+        stride: axes.iter().map(|axis| if idle(axis) { 1 } else { axis.stride }).collect(),
+        padding: Padding::Explicit(axes.iter().map(|axis| (axis.before, axis.after)).collect()),
+        ..conv.window.clone()
+    };
+    site.applied.push("a stride that is never taken dropped".into());
+    let inputs = site.inputs.clone();
+    site.emit(Conv { window, ..conv }, &inputs).map(Some)
 }

@@ -1,0 +1,97 @@
+//! The command line: its verbs, its files, its exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use wgconv::tensor::{Tensor, read_npy, write_npy};
+
+fn wgconv(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wgconv")).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    let output = wgconv(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&stdout(&output)).unwrap_or_else(|e| panic!("{e}: {}", stdout(&output)))
+}
+
+#[test]
+fn run_writes_the_same_output_on_the_gpu_and_on_the_reference() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    write_npy(Path::new(&path("x.npy")), &Tensor::from_fn([2, 12, 12, 1], |i| (i as f32 * 0.1).sin())).unwrap();
+    let mut outputs = Vec::new();
+    for device in ["gpu", "cpu"] {
+        let (input, output) = (path("x.npy"), path(device));
+        let report = json(&[
+            "run",
+            "zoo:separable_question?variant=shared",
+            "--input",
+            &input,
+            "--output",
+            &output,
+            "--device",
+            device,
+            "--json",
+        ]);
+        assert_eq!(report["outputs"][0]["shape"], serde_json::json!([2, 2]));
+        outputs.push(read_npy(&Path::new(&output).join("dense.npy")).unwrap());
+    }
+    let comparison =
+        wgconv::tensor::compare(&outputs[0], &outputs[1], wgconv::tensor::Accuracy::Reduction { length: 16 }, 4.0);
+    assert!(comparison.pass, "{comparison}");
+}
+
+#[test]
+fn every_verb_also_speaks_json() {
+    let model = "zoo:separable_question";
+    assert!(!json(&["info", "--json"]).as_array().unwrap().is_empty());
+    assert_eq!(json(&["summary", model, "--json"])["params"], 467);
+    assert_eq!(json(&["check", model, "--json"])["first_failure"], serde_json::Value::Null);
+    assert!(json(&["explain", model, "--json"])["plan"]["steps"].as_array().unwrap().len() >= 4);
+    let bench = json(&["bench", model, "--runs", "2", "--json"]);
+    assert!(bench["run_ms"]["median"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn profile_times_every_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.npy").display().to_string();
+    write_npy(Path::new(&file), &Tensor::full([1, 12, 12, 1], 1.0)).unwrap();
+    let report = json(&["run", "zoo:separable_question", "--input", &file, "--device", "gpu", "--profile", "--json"]);
+    assert!(report["profile"].as_array().unwrap().len() >= 4);
+}
+
+#[test]
+fn failures_exit_1_and_wrong_usage_2() {
+    for (arguments, code, part) in [
+        (&["run", "missing.keras", "--input", "x.npy"][..], 1, "missing.keras"),
+        (&["run", "zoo:separable_question"], 1, "needs inputs"),
+        (&["run", "zoo:separable_question", "--input", "nothing.npy"], 1, "nothing.npy"),
+        (&["run", "zoo:separable_question", "--input", "other=x.npy"], 1, "`input_layer`"),
+        (&["summary", "model.onnx"], 1, "model.onnx"),
+        (&["bench", "zoo:nothing"], 1, "mobilenet_v1"),
+        (&["check", "zoo:separable_question", "--device", "no such adapter"], 1, "no adapter matches"),
+        (&["check", "zoo:separable_question", "--device", "cpu"], 1, "GPU"),
+        (&["frobnicate"], 2, "frobnicate"),
+        (&["summary"], 2, "MODEL"),
+    ] {
+        let output = wgconv(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).to_string();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn summary_has_four_formats() {
+    for (format, start) in [("text", "Model:"), ("json", "{"), ("mermaid", "flowchart"), ("dot", "digraph")] {
+        let output = wgconv(&["summary", "zoo:separable_question", "--format", format]);
+        assert!(stdout(&output).starts_with(start), "{format}: {}", stdout(&output));
+    }
+}
