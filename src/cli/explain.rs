@@ -1,17 +1,18 @@
 //! `wgconv explain`: what the passes did, and the plan.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::inputs::InputArgs;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output};
-use crate::kernels::DeviceTraits;
+use crate::kernels::{DeviceClass, DeviceTraits, preferred};
 use crate::passes::{FoldCache, Note, optimize};
-use crate::plan::{Plan, plan};
+use crate::plan::{Action, Plan, plan};
 use crate::session::Device;
 
 #[derive(Debug, Args)]
@@ -25,26 +26,48 @@ pub(super) struct ExplainArgs {
     /// Show every rewrite rather than how often each pass applied, and every dispatch with its bindings.
     #[arg(long)]
     verbose: bool,
+    /// Plan for a kind of device that need not be here, with the limits that WebGPU guarantees.
+    #[arg(long, value_enum, value_name = "CLASS")]
+    plan_for: Option<PlanFor>,
+    /// Write the WGSL text of every distinct shader into this folder.
+    #[arg(long, value_name = "DIR")]
+    shaders: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PlanFor {
+    Discrete,
+    Integrated,
+    Processor,
 }
 
 pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let model = args.model.load()?;
     let (graph, _) = args.inputs.read(&model)?;
     // A plan needs no device: without one it is made for a processor that runs shaders, as in continuous integration.
-    let (name, traits) = match Device::select(&args.device.device)? {
-        Device::Gpu(device) => (device.summary().name, device.traits().clone()),
-        Device::Cpu => ("no device; planned for lavapipe".into(), DeviceTraits::lavapipe()),
+    let (name, traits) = match args.plan_for {
+        Some(PlanFor::Discrete) => ("a discrete GPU".into(), DeviceTraits::portable(DeviceClass::Discrete)),
+        Some(PlanFor::Integrated) => ("an integrated GPU".into(), DeviceTraits::portable(DeviceClass::Integrated)),
+        Some(PlanFor::Processor) => ("a processor that runs shaders".into(), DeviceTraits::lavapipe()),
+        None => match Device::select(&args.device.device)? {
+            Device::Gpu(device) => (device.summary().name, device.traits().clone()),
+            Device::Cpu => ("no device; planned for a processor that runs shaders".into(), DeviceTraits::lavapipe()),
+        },
     };
     let (graph, report) = optimize(graph, &FoldCache::default())?;
-    let plan = plan(&graph, &traits, |_, candidates| candidates.iter().collect())?;
+    let plan = plan(&graph, &traits, |node, _| preferred(&node.op, &traits))?;
     let mut text = format!("{} on {name}\n", args.model.model);
     write_notes(&mut text, "passes applied", &report.applied, args.verbose)?;
     write_notes(&mut text, "passes refused", &report.refused, true)?;
     write_steps(&mut text, &plan)?;
     if args.verbose {
         write!(text, "\n{plan}")?;
+    }
+    if let Some(folder) = &args.shaders {
+        let count = write_shaders(&plan, folder)?;
+        writeln!(text, "{count} shaders written to {}", folder.display())?;
     }
     args.output.print(&text, &json!({ "device": name, "traits": traits, "passes": report, "plan": plan }))?;
     Ok(ExitCode::SUCCESS)
@@ -122,4 +145,20 @@ fn write_steps(text: &mut String, plan: &Plan) -> Result<(), std::fmt::Error> {
         mb(plan.image_bytes()),
         mb(plan.peak_bytes())
     )
+}
+
+/// Writes every distinct shader of a plan as `<stem>_<number>.wgsl`.
+fn write_shaders(plan: &Plan, folder: &Path) -> Result<usize, Failure> {
+    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut written: Vec<String> = Vec::new();
+    for action in plan.steps.iter().flat_map(|step| &step.actions) {
+        let Action::Dispatch { dispatch, .. } = action else { continue };
+        let text = dispatch.source()?;
+        if !written.contains(&text) {
+            let file = folder.join(format!("{}_{}.wgsl", dispatch.shader.stem, written.len()));
+            std::fs::write(&file, &text).map_err(|e| format!("{}: {e}", file.display()))?;
+            written.push(text);
+        }
+    }
+    Ok(written.len())
 }

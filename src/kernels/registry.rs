@@ -1,9 +1,9 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    Kernel, batch_norm, binary, concat, conv_generic, conv_lane, conv_transpose, dense_lane, depthwise_lane, expand,
-    matmul, matmul_tile, normalize, pad, pointwise_lane, pool, reduce, resize, shared_depthwise_lane, slice, softmax,
-    transpose, transpose_tile, unary,
+    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_lane, conv_transpose,
+    dense_lane, depthwise, depthwise_lane, expand, matmul, matmul_tile, normalize, pad, pointwise, pointwise_lane,
+    pool, reduce, resize, shared_depthwise, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary,
 };
 use crate::ops::Op;
 
@@ -13,6 +13,9 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/axes.wgsl", include_str!("../../shaders/lib/axes.wgsl")),
     ("lib/copy.wgsl", include_str!("../../shaders/lib/copy.wgsl")),
     ("lib/epilogue.wgsl", include_str!("../../shaders/lib/epilogue.wgsl")),
+    ("lib/gemm.wgsl", include_str!("../../shaders/lib/gemm.wgsl")),
+    ("lib/gemm_operands.wgsl", include_str!("../../shaders/lib/gemm_operands.wgsl")),
+    ("lib/window_register.wgsl", include_str!("../../shaders/lib/window_register.wgsl")),
     ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
     ("lib/nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
     ("lib/team.wgsl", include_str!("../../shaders/lib/team.wgsl")),
@@ -34,6 +37,10 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/lane.wgsl", include_str!("../../shaders/lib/lane.wgsl")),
     ("lib/tile_lane.wgsl", include_str!("../../shaders/lib/tile_lane.wgsl")),
     ("lib/window_lane.wgsl", include_str!("../../shaders/lib/window_lane.wgsl")),
+    ("conv_gemm", include_str!("../../shaders/conv_gemm.wgsl")),
+    ("depthwise", include_str!("../../shaders/depthwise.wgsl")),
+    ("pointwise", include_str!("../../shaders/pointwise.wgsl")),
+    ("shared_depthwise", include_str!("../../shaders/shared_depthwise.wgsl")),
     ("conv_generic", include_str!("../../shaders/conv_generic.wgsl")),
     ("conv_transpose", include_str!("../../shaders/conv_transpose.wgsl")),
     ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
@@ -68,10 +75,26 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_lane::KERNEL,
             depthwise_lane::KERNEL,
             shared_depthwise_lane::KERNEL,
+            pointwise::KERNEL,
+            depthwise::KERNEL,
+            shared_depthwise::KERNEL,
+            conv_gemm::KERNEL,
             conv_generic::KERNEL,
         ],
         Op::ConvTranspose(_) => &[conv_transpose::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         _ => &[],
     }
+}
+
+/// Kernels that stage tiles in workgroup memory. A processor has none, and pays for every barrier.
+const TILED: &[&str] = &["conv_gemm", "matmul_tile", "pointwise", "transpose_tile"];
+
+/// The candidates in the order in which a device prefers them.
+pub fn preferred(op: &Op, traits: &DeviceTraits) -> Vec<&'static Kernel> {
+    let mut order: Vec<&'static Kernel> = candidates(op).iter().collect();
+    if traits.class == DeviceClass::Cpu {
+        order.sort_by_key(|kernel| TILED.contains(&kernel.stem));
+    }
+    order
 }

@@ -8,8 +8,8 @@ use super::{Device, Options};
 use crate::cpu;
 use crate::error::SessionError;
 use crate::gpu::{Executable, SharedWeights};
-use crate::graph::Graph;
-use crate::kernels::Kernel;
+use crate::graph::{Graph, Node};
+use crate::kernels::{DeviceTraits, Kernel, preferred};
 use crate::passes::{FoldCache, Report, optimize};
 use crate::plan::{Plan, plan};
 use crate::tensor::Tensor;
@@ -55,7 +55,7 @@ impl Compiled {
             let (plan_time, device_time) = (start.elapsed(), Duration::ZERO);
             return Ok(Compiled { graph, report, executable: None, plan_time, device_time });
         };
-        let planned = Arc::new(plan(&graph, gpu.traits(), |_, candidates| order(candidates, options))?);
+        let planned = Arc::new(plan(&graph, gpu.traits(), |node, _| order(node, gpu.traits(), options))?);
         let plan_time = start.elapsed();
         let progress = |done, total| {
             if let Some(progress) = &options.progress {
@@ -131,10 +131,9 @@ impl Compiled {
     }
 }
 
-/// The candidates of a node, the preferred kernel first.
-fn order(candidates: &'static [Kernel], options: &Options) -> Vec<&'static Kernel> {
-    let preferred = |kernel: &&Kernel| Some(kernel.stem) != options.prefer_kernel.as_deref();
-    let mut order: Vec<&'static Kernel> = candidates.iter().collect();
-    order.sort_by_key(preferred);
+/// The candidates of a node in the device's order, but the kernel that the options prefer first.
+fn order(node: &Node, traits: &DeviceTraits, options: &Options) -> Vec<&'static Kernel> {
+    let mut order = preferred(&node.op, traits);
+    order.sort_by_key(|kernel| Some(kernel.stem) != options.prefer_kernel.as_deref());
     order
 }
