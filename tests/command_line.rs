@@ -95,3 +95,18 @@ fn summary_has_four_formats() {
         assert!(stdout(&output).starts_with(start), "{format}: {}", stdout(&output));
     }
 }
+
+#[test]
+fn without_an_adapter_models_run_on_the_reference_and_say_so() {
+    let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+        .args(["bench", "zoo:separable_question", "--runs", "1"])
+        .env("WGPU_BACKEND", "vulkan")
+        .env("VK_DRIVER_FILES", "/nonexistent.json")
+        .env("VK_ICD_FILENAMES", "/nonexistent.json")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout(&output).contains("CPU reference"), "{}", stdout(&output));
+    let said = String::from_utf8_lossy(&output.stderr).to_string();
+    assert!(said.contains("mesa-vulkan-drivers"), "{said}");
+}

@@ -10,3 +10,5 @@ mod run;
 pub use device::{AdapterSummary, Device, ShaderChecks, adapters};
 pub use executable::{Bound, Executable};
 pub use memory::{SharedWeights, Weights};
+/// The wgpu that this crate is built with, for sharing devices and buffers.
+pub use wgpu;

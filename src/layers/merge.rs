@@ -55,8 +55,9 @@ impl Layer for Merge {
         if inputs.len() < 2 || (*self == Merge::Subtract && inputs.len() != 2) {
             return Err(emitter.wrong(format!("it got {} inputs and takes two or more (Subtract: two)", inputs.len())));
         }
-        let mut sum = inputs[0];
-        for &input in &inputs[1..] {
+        let aligned = align_ranks(emitter, inputs)?;
+        let mut sum = aligned[0];
+        for &input in &aligned[1..] {
             sum = emitter.node("", Binary { function }, &[sum, input])?;
         }
         if *self == Merge::Average {
@@ -65,6 +66,24 @@ impl Layer for Merge {
         }
         Ok(vec![sum])
     }
+}
+
+/// Gives inputs of fewer axes further ones of size 1 behind the batch, as Keras does; NumPy would put them before it.
+fn align_ranks(emitter: &mut Emitter<'_>, inputs: &[ValueId]) -> Result<Vec<ValueId>, LayerError> {
+    let ranks: Vec<usize> = inputs.iter().map(|&x| emitter.shape(x).rank()).collect();
+    let most = ranks.iter().copied().max().unwrap_or(0);
+    inputs
+        .iter()
+        .zip(ranks)
+        .map(|(&x, rank)| {
+            if rank == most || rank == 0 {
+                return Ok(x);
+            }
+            let inserted = std::iter::repeat_n(Dim::Size(1), most - rank);
+            let dims = [Dim::Keep(0)].into_iter().chain(inserted).chain((1..rank).map(Dim::Keep)).collect();
+            emitter.node("align", Reshape { dims }, &[x])
+        })
+        .collect()
 }
 
 /// Inputs one after the other along an axis.

@@ -187,11 +187,11 @@ impl Model {
     }
 
     /// The layer of this name; names of nested models may come before it, joined by `/`.
-    pub fn layer(&self, path: &str) -> Option<&LayerRef> {
+    pub fn get_layer(&self, path: &str) -> Option<&LayerRef> {
         let own = self.layers().into_iter().find(|layer| layer.name() == path);
         own.or_else(|| {
             let (outer, rest) = path.split_once('/')?;
-            self.layers().into_iter().find(|layer| layer.name() == outer)?.layer().as_model()?.layer(rest)
+            self.layers().into_iter().find(|layer| layer.name() == outer)?.layer().as_model()?.get_layer(rest)
         })
     }
 

@@ -36,6 +36,25 @@ fn model_error(config: &Value, what: impl Into<String>) -> LayerError {
     LayerError::Model { model: text(config, "name").into(), what: what.into() }
 }
 
+/// An error in the configuration of one layer.
+fn entry_error(entry: &Value, problem: String) -> LayerError {
+    let own = text(entry, "name");
+    let name = if own.is_empty() { text(entry.get("config").unwrap_or(entry), "name") } else { own };
+    LayerError::Config { layer: name.into(), class: text(entry, "class_name").into(), problems: vec![problem] }
+}
+
+/// The shape of an input layer without the batch; inputs of other element types than float32 are refused.
+fn input_shape(entry: &Value) -> Result<Vec<Option<usize>>, LayerError> {
+    let config = layer_config(entry)?;
+    let dtype = config.get("dtype").and_then(|dtype| {
+        dtype.as_str().or_else(|| dtype.get("config").and_then(|c| c.get("name")).and_then(Value::as_str))
+    });
+    if let Some(dtype) = dtype.filter(|dtype| *dtype != "float32") {
+        return Err(entry_error(entry, format!("`dtype` is {dtype}; only float32 inputs are supported")));
+    }
+    batch_shape(config).ok_or_else(|| entry_error(entry, "the input has no shape".into()))
+}
+
 fn layer_list(config: &Value) -> Result<&Vec<Value>, LayerError> {
     config.get("layers").and_then(Value::as_array).ok_or_else(|| model_error(config, "it has no list of layers"))
 }
@@ -56,6 +75,10 @@ fn batch_shape(config: &Map<String, Value>) -> Option<Vec<Option<usize>>> {
 
 fn layer(entry: &Value) -> Result<LayerRef, LayerError> {
     let class = text(entry, "class_name");
+    let registered = text(entry, "registered_name");
+    if registered.contains('>') {
+        return Err(entry_error(entry, format!("the class {registered} is the model's own, not Keras's {class}")));
+    }
     match class {
         "Sequential" | "Functional" | "Model" => {
             let model = Model::from_config(entry)?;
@@ -71,6 +94,9 @@ fn sequential(config: &Value) -> Result<Model, LayerError> {
     let mut model = Sequential::new();
     for entry in layer_list(config)? {
         let settings = layer_config(entry)?;
+        if text(entry, "class_name") == "InputLayer" {
+            input_shape(entry)?;
+        }
         if input.is_none() {
             input = batch_shape(settings).map(|shape| {
                 let given = text(entry.get("config").unwrap_or(entry), "name");
@@ -94,6 +120,8 @@ struct Functional<'a> {
     config: &'a Value,
     /// Outputs of every call of every layer, by layer name.
     calls: HashMap<&'a str, Vec<Option<SymbolicTensor>>>,
+    /// Layers that are models; their own making counts as their call 0 where outputs are named.
+    models: Vec<&'a str>,
 }
 
 /// A call that waits for its inputs.
@@ -107,14 +135,13 @@ struct Pending<'a> {
 
 impl<'a> Functional<'a> {
     fn read(config: &'a Value) -> Result<Model, LayerError> {
-        let mut reader = Functional { config, calls: HashMap::new() };
+        let mut reader = Functional { config, calls: HashMap::new(), models: Vec::new() };
         let mut pending = Vec::new();
         for entry in layer_list(config)? {
             let own = text(entry, "name");
             let name = if own.is_empty() { text(entry.get("config").unwrap_or(entry), "name") } else { own };
             if text(entry, "class_name") == "InputLayer" {
-                let shape = batch_shape(layer_config(entry)?)
-                    .ok_or_else(|| model_error(config, format!("input `{name}` has no shape")))?;
+                let shape = input_shape(entry)?;
                 reader.calls.insert(name, vec![Some(Input::open(name, shape))]);
                 continue;
             }
@@ -122,6 +149,9 @@ impl<'a> Functional<'a> {
             // Slices have their ranges in the call, not in the configuration, so every call is a layer of its own.
             let slices = ["GetItem", "SlicingOpLambda"].contains(&text(entry, "class_name"));
             let shared = if slices { None } else { Some(layer(entry)?) };
+            if ["Sequential", "Functional", "Model"].contains(&text(entry, "class_name")) {
+                reader.models.push(name);
+            }
             reader.calls.insert(name, vec![None; nodes.len()]);
             for (index, node) in nodes.iter().enumerate() {
                 pending.push(Pending { name, index, layer: shared.clone(), entry, node });
@@ -149,6 +179,10 @@ impl<'a> Functional<'a> {
 
     /// Makes a call when all of its inputs exist; says whether they do.
     fn call(&mut self, call: &Pending<'a>) -> Result<bool, LayerError> {
+        if asks_for_training(call.node) {
+            let problem = "a call has `training=True`, which is not supported at inference".into();
+            return Err(entry_error(call.entry, problem));
+        }
         let mut histories = Vec::new();
         histories_of(call.node, &mut histories);
         let mut inputs = Vec::with_capacity(histories.len());
@@ -192,10 +226,22 @@ impl<'a> Functional<'a> {
         }
         ends.into_iter()
             .map(|(name, node, output)| {
+                let node = if self.models.contains(&name.as_str()) { node.saturating_sub(1) } else { node };
                 self.tensor(&name, node, output)?
                     .ok_or_else(|| model_error(self.config, format!("`{key}` names `{name}`, which is never called")))
             })
             .collect()
+    }
+}
+
+/// Whether the arguments of a call say `training=True`, wherever Keras 2 and 3 put them.
+fn asks_for_training(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => {
+            object.get("training") == Some(&Value::Bool(true)) || object.values().any(asks_for_training)
+        }
+        Value::Array(items) => items.iter().any(asks_for_training),
+        _ => false,
     }
 }
 

@@ -15,6 +15,7 @@ pub enum SoftmaxKind {
     /// `log(softmax(x))`.
     LogSoftmax,
     /// Projection onto the simplex (Martins and Astudillo 2016): `max(x - tau, 0)` with the `tau` that makes the sum 1.
+    /// Keras 3.15 sums cumulative sums once more, and its rows may not sum to 1; this is the paper's.
     Sparsemax,
 }
 
