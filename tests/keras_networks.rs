@@ -97,3 +97,28 @@ fn models_give_the_outputs_of_keras() {
     println!("{} models", cases.len());
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
+
+#[test]
+fn weights_alone_fill_a_model_made_from_its_configuration() {
+    let Some(folder) = folder() else { return };
+    let input = read_npy(&folder.join("seed/input.npy")).unwrap().to_f32();
+    let mut ran = 0;
+    for path in files(&folder.join("seed"), ".json") {
+        let weights = path.with_extension("weights.h5");
+        if !weights.is_file() {
+            continue;
+        }
+        let config = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let model = wgconv::layers::Model::from_config(&config).unwrap();
+        let file = wgconv::import::keras::read(&weights).unwrap();
+        wgconv::import::keras::assign_weights(&model, &config, &file).unwrap();
+        let inputs = BTreeMap::from([(model.inputs()[0].name.clone(), input.clone())]);
+        let output = wgconv::cpu::run(&model.graph(input.shape()[0]).unwrap(), &inputs).unwrap().remove(0);
+        let expected = read_npy(&path.with_extension("output.npy")).unwrap().to_f32();
+        let comparison = compare(&output, &expected, Accuracy::Reduction { length: 160 }, 1.0);
+        assert!(comparison.pass, "{}: {comparison}", path.display());
+        ran += 1;
+    }
+    println!("{ran} models");
+    assert!(ran > 0, "no weights in {}", folder.display());
+}

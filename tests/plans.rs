@@ -1,0 +1,45 @@
+//! Plans are plain data: they are built without a device, and print the same text every time.
+
+use wgconv::kernels::{DeviceClass, DeviceTraits, preferred};
+use wgconv::passes::{FoldCache, optimize};
+use wgconv::plan::{Action, BufferRef, Plan, Resource, plan};
+use wgconv::zoo;
+
+fn planned(model: &str, traits: &DeviceTraits) -> Plan {
+    let graph = zoo::build(model).unwrap().graph(2).unwrap();
+    let (graph, _) = optimize(graph, &FoldCache::default()).unwrap();
+    plan(&graph, traits, |node, _| preferred(&node.op, traits)).unwrap()
+}
+
+#[test]
+fn the_questions_plan() {
+    let traits = DeviceTraits::portable(DeviceClass::Discrete);
+    insta::assert_snapshot!("question_shared", planned("separable_question?variant=slices", &traits).to_string());
+    insta::assert_snapshot!("question_lanes", planned("separable_question", &DeviceTraits::lavapipe()).to_string());
+}
+
+#[test]
+fn no_dispatch_reads_what_it_writes_and_memory_is_near_its_lower_bound() {
+    for entry in zoo::ENTRIES {
+        for traits in [DeviceTraits::portable(DeviceClass::Discrete), DeviceTraits::lavapipe()] {
+            let plan = planned(entry.name, &traits);
+            for action in plan.steps.iter().flat_map(|step| &step.actions) {
+                let Action::Dispatch { dispatch, resources } = action else { continue };
+                let written: Vec<&Resource> = dispatch
+                    .bindings
+                    .iter()
+                    .zip(resources)
+                    .filter(|(b, _)| b.form.is_write())
+                    .map(|(_, r)| r)
+                    .collect();
+                for (binding, resource) in dispatch.bindings.iter().zip(resources) {
+                    assert!(binding.form.is_write() || !written.contains(&resource), "{}: {dispatch:?}", entry.name);
+                    let constant = matches!(resource, Resource::Buffer(BufferRef::Constant(_) | BufferRef::Input(_)));
+                    assert!(!(binding.form.is_write() && constant), "{}: {dispatch:?}", entry.name);
+                }
+            }
+            let (slots, live) = (plan.slot_bytes(), plan.live_bytes);
+            assert!(slots >= live && slots as f64 <= 1.35 * live as f64, "{}: {slots} for {live}", entry.name);
+        }
+    }
+}
