@@ -5,16 +5,14 @@ alias T = {{ T }};
 {% include "lib/gemm_operands.wgsl" %}
 
 fn load_x(row: u32, k: u32) -> vec4<f32> {
-    if (row >= params.rows || k >= params.reduction) { return vec4<f32>(); }
+    let pixel = min(row, params.rows - 1u) * params.reduction;
 {% if vectors %}
-    return x[(row * params.reduction + k) / 4u];
+    let values = x[(pixel + {% if tail %}min(k, params.reduction - 4u){% else %}k{% endif %}) / 4u];
+    return {% if tail %}select(vec4<f32>(), values, k < params.reduction){% else %}values{% endif %};
 {% else %}
-    let at = row * params.reduction + k;
-    var values = vec4<f32>(x[at], 0.0, 0.0, 0.0);
-{% for j in range(1, 4) %}
-    if (k + {{ j }}u < params.reduction) { values[{{ j }}] = x[at + {{ j }}u]; }
-{% endfor %}
-    return values;
+    let channels = vec4(k, k + 1u, k + 2u, k + 3u);
+    let at = pixel + min(channels, vec4(params.reduction - 1u));
+    return select(vec4<f32>(), vec4(x[at.x], x[at.y], x[at.z], x[at.w]), channels < vec4(params.reduction));
 {% endif %}
 }
 

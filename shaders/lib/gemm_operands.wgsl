@@ -1,16 +1,15 @@
-{# Weights, and results of the tiled product: in vectors where the output channels fill whole ones. #}
+{# Weights, and results of the tiled product: in vectors where the output channels fill whole ones.
+
+   Reads behind the last row or column are clamped. Only a `tail` of the sum needs zeros: sums outside are not stored. #}
 fn load_w(k: u32, column: u32) -> vec4<f32> {
-    if (k >= params.reduction || column >= params.columns) { return vec4<f32>(); }
+    let row = {% if tail %}min(k, params.reduction - 1u){% else %}k{% endif %} * params.columns;
 {% if vectors %}
-    return w[(k * params.columns + column) / 4u];
+    let values = w[(row + min(column, params.columns - 4u)) / 4u];
 {% else %}
-    let at = k * params.columns + column;
-    var values = vec4<f32>(w[at], 0.0, 0.0, 0.0);
-{% for j in range(1, 4) %}
-    if (column + {{ j }}u < params.columns) { values[{{ j }}] = w[at + {{ j }}u]; }
-{% endfor %}
-    return values;
+    let at = row + min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(params.columns - 1u));
+    let values = vec4(w[at.x], w[at.y], w[at.z], w[at.w]);
 {% endif %}
+    return {% if tail %}select(vec4<f32>(), values, k < params.reduction){% else %}values{% endif %};
 }
 
 fn store(row: u32, column: u32, sum: vec4<f32>) {

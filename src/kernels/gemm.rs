@@ -38,7 +38,7 @@ impl Product {
     pub fn tiling(&self, traits: &DeviceTraits) -> Result<Tiling, Refusal> {
         let tiles = |side: usize| self.rows.div_ceil(4 * side).saturating_mul(self.columns.div_ceil(4 * side));
         let side = if tiles(16) >= FEW_TILES && traits.max_invocations >= 256 { 16 } else { 8 };
-        let bytes = 4 * side * DEPTH * 4 * 2;
+        let bytes = 4 * side * (DEPTH + DEPTH + 4) * 4;
         if bytes > traits.max_workgroup_bytes as usize {
             return Refusal::because(format!(
                 "needs {bytes} bytes of workgroup memory, and the device has {}",
@@ -74,6 +74,7 @@ impl Product {
             .with("vectors", self.vectors)
             .with("side", tiling.side)
             .with("depth", DEPTH)
+            .with("tail", !self.reduction.is_multiple_of(DEPTH))
             .with("bias", bias)
             .with("residual", json!(conv.epilogue.residual))
             .with_activation(conv.epilogue.activation);
