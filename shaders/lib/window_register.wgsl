@@ -1,60 +1,102 @@
-{# Windows over each channel on its own: an invocation keeps `rows` x `columns` outputs of four channels, and streams the
-   input rows under them through registers, so that each input is loaded once for all outputs under it.
+{# A window over each channel on its own: the body of `depthwise` and `shared_depthwise`.
 
-   Reads outside of the input are clamped and masked. `weight(row, column)` is a macro of the caller. #}
-{% set in_columns = (columns - 1) * stride_columns + size_columns %}
-{% set in_rows = (rows - 1) * stride_rows + size_rows %}
-@compute @workgroup_size({{ LINEAR_WORKGROUP }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {
-    let i = linear_index(group, groups, local);
-    if (i >= params.count) { return; }
-    let channel = i % params.quads;
-    var rest = i / params.quads;
-    let first_column = rest % params.column_tiles * {{ columns }}u;
-    rest /= params.column_tiles;
-    let first_row = rest % params.row_tiles * {{ rows }}u;
-    let batch = rest / params.row_tiles;
-    // In front of the input these wrap, which is beyond its end as well.
-    let left = first_column * {{ stride_columns }}u - params.left;
-    let top = first_row * {{ stride_rows }}u - params.top;
-{% for r in range(rows) %}
-{% for c in range(columns) %}
-    var sum{{ r }}_{{ c }} = vec4<f32>();
-{% endfor %}
-{% endfor %}
-{% for c in range(in_columns) %}
-    let column{{ c }} = min(left + {{ c }}u, params.in_columns - 1u);
-    let inside{{ c }} = left + {{ c }}u < params.in_columns;
-{% endfor %}
-{% for r in range(in_rows) %}
+   An invocation computes a tile of outputs of one channel, or of one vector of channels. The window is unrolled, and each
+   row of inputs is loaded once for all outputs that see it. Where the window leaves the input, loads are clamped and
+   replaced by zero; invocations whose whole window lies inside skip that.
+
+   Options: `shared`; `lanes` of channels, columns and rows in a workgroup; `tile` [rows, columns] of outputs; `size`
+   [rows, columns] of taps; `stride` [rows, columns]; `deep`, whether the window has depth; and those of `lib/epilogue.wgsl`. #}
+{% include "lib/activation.wgsl" %}
+alias T = {{ T }};
+{% include "lib/epilogue.wgsl" %}
+{% set in_rows = (tile[0] - 1) * stride[0] + size[0] %}
+{% set in_columns = (tile[1] - 1) * stride[1] + size[1] %}
+@compute @workgroup_size({{ lanes|join(", ") }})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let channel = group.x % params.channel_groups * {{ lanes[0] }}u + local.x;
+    let column = (group.x / params.channel_groups * {{ lanes[1] }}u + local.y) * {{ tile[1] }}u;
+    let row = (group.y * {{ lanes[2] }}u + local.z) * {{ tile[0] }}u;
+    if (channel >= params.channels || column >= params.out_columns || row >= params.out_rows) { return; }
+    let top = row * {{ stride[0] }}u - params.before_rows;
+    let left = column * {{ stride[1] }}u - params.before_columns;
+    let pitch = params.in_columns * params.channels;
+    let inside = top < params.in_rows && top + {{ in_rows - 1 }}u < params.in_rows
+        && left < params.in_columns && left + {{ in_columns - 1 }}u < params.in_columns;
+    let start_value = bias_at(channel);
+//% for r in range(tile[0])
+//% for c in range(tile[1])
+    var sum{{ r }}_{{ c }} = start_value;
+//% endfor
+//% endfor
+{% if deep %}
+    let batch = group.z / params.out_depth;
+    let front = group.z % params.out_depth * params.stride_depth - params.before_depth;
+    for (var kz = 0u; kz < params.size_depth; kz++) {
+        let z = front + kz * params.dilation_depth;
+        if (z >= params.in_depth) { continue; }
+        let start = (batch * params.in_depth + z) * params.in_rows * pitch + channel;
+        let tap = kz * {{ size[0] * size[1] }}u;
+{% else %}
     {
-        let inside = top + {{ r }}u < params.in_rows;
-        let row = (batch * params.in_rows + min(top + {{ r }}u, params.in_rows - 1u)) * params.in_columns;
-{% for c in range(in_columns) %}
-        let a{{ c }} = select(vec4<f32>(), x[(row + column{{ c }}) * params.quads + channel], inside && inside{{ c }});
-{% endfor %}
-{% for o in range(rows) %}
-{% set tap = r - o * stride_rows %}
-{% if tap >= 0 and tap < size_rows %}
-{% for k in range(size_columns) %}
-{% for c in range(columns) %}
-        sum{{ o }}_{{ c }} += a{{ c * stride_columns + k }} * {{ weight(tap, k) }};
-{% endfor %}
-{% endfor %}
+        let start = group.z * params.in_rows * pitch + channel;
 {% endif %}
-{% endfor %}
-    }
-{% endfor %}
-{% for r in range(rows) %}
-    if (first_row + {{ r }}u < params.out_rows) {
-        let at = (batch * params.out_rows + first_row + {{ r }}u) * params.out_columns;
-{% for c in range(columns) %}
-        if (first_column + {{ c }}u < params.out_columns) {
-            let o = (at + first_column + {{ c }}u) * params.quads + channel;
-            y[o] = finish(sum{{ r }}_{{ c }}, o, channel);
+//% for masked in [false, true]
+        {% if masked %} else {% else %}if (inside) {% endif %}{
+{% if masked %}
+//% for j in range(in_columns)
+            let inside{{ j }} = left + {{ j }}u < params.in_columns;
+            let x{{ j }} = min(left + {{ j }}u, params.in_columns - 1u) * params.channels;
+//% endfor
+{% else %}
+            let corner = start + top * pitch + left * params.channels;
+{% endif %}
+//% for i in range(in_rows)
+{% if i < size[0] %}
+//% for kx in range(size[1])
+{% set t = i * size[1] + kx %}
+{% if shared and deep %}
+            let w{{ t }} = w[(tap + {{ t }}u) >> 2u][(tap + {{ t }}u) & 3u];
+{% elif shared %}
+            let w{{ t }} = w[{{ t // 4 }}].{{ "xyzw"[t % 4] }};
+{% else %}
+            let w{{ t }} = w[({% if deep %}tap + {% endif %}{{ t }}u) * params.channels + channel];
+{% endif %}
+//% endfor
+{% endif %}
+            {
+{% if masked %}
+                let inside_row = top + {{ i }}u < params.in_rows;
+                let x_row = start + min(top + {{ i }}u, params.in_rows - 1u) * pitch;
+//% for j in range(in_columns)
+                let v{{ j }} = select(T(), x[x_row + x{{ j }}], inside_row && inside{{ j }});
+//% endfor
+{% else %}
+//% for j in range(in_columns)
+                let v{{ j }} = x[corner + ({{ i }}u * pitch + {{ j }}u * params.channels)];
+//% endfor
+{% endif %}
+//% for r in range(tile[0])
+{% set ky = i - r * stride[0] %}
+{% if ky >= 0 and ky < size[0] %}
+//% for c in range(tile[1])
+//% for kx in range(size[1])
+                sum{{ r }}_{{ c }} += w{{ ky * size[1] + kx }} * v{{ c * stride[1] + kx }};
+//% endfor
+//% endfor
+{% endif %}
+//% endfor
+            }
+//% endfor
         }
-{% endfor %}
+//% endfor
     }
-{% endfor %}
+//% for r in range(tile[0])
+//% for c in range(tile[1])
+    if (row + {{ r }}u < params.out_rows && column + {{ c }}u < params.out_columns) {
+        let pixel = (group.z * params.out_rows + row + {{ r }}u) * params.out_columns + column + {{ c }}u;
+        let index = pixel * params.channels + channel;
+        y[index] = complete(sum{{ r }}_{{ c }}, index);
+    }
+//% endfor
+//% endfor
 }

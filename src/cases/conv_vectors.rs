@@ -5,16 +5,16 @@ use crate::ops::{Conv, Epilogue, UnaryFn};
 use crate::tensor::{Padding, Window};
 
 /// A window of the given strides and dilations.
-fn window(stride: &[usize], dilation: &[usize], padding: Padding) -> Window {
+pub(super) fn window(stride: &[usize], dilation: &[usize], padding: Padding) -> Window {
     Window { stride: stride.to_vec(), dilation: dilation.to_vec(), padding, ceil_mode: false }
 }
 
-fn same(stride: usize) -> Window {
+pub(super) fn same(stride: usize) -> Window {
     window(&[stride; 2], &[1; 2], Padding::Same)
 }
 
 /// A case with the inputs that the epilogue asks for; `bias` is its number of elements.
-fn case(id: &str, conv: Conv, x: &[usize], w: &[usize], bias: Option<usize>, residual: bool) -> OpCase {
+pub(super) fn case(id: &str, conv: Conv, x: &[usize], w: &[usize], bias: Option<usize>, residual: bool) -> OpCase {
     let activation = conv.epilogue.activation;
     let conv = Conv { epilogue: Epilogue { bias: bias.is_some(), residual, activation }, ..conv };
     let mut inputs = vec![x.to_vec(), w.to_vec()];
@@ -29,7 +29,7 @@ fn case(id: &str, conv: Conv, x: &[usize], w: &[usize], bias: Option<usize>, res
     OpCase::new(format!("conv vectors/{id}"), conv, &inputs)
 }
 
-fn activated(conv: Conv, activation: UnaryFn) -> Conv {
+pub(super) fn activated(conv: Conv, activation: UnaryFn) -> Conv {
     Conv { epilogue: Epilogue { activation: Some(activation), ..conv.epilogue }, ..conv }
 }
 

@@ -3,6 +3,7 @@
 //! Sizes are awkward on purpose: 1, 13, 127, channels that divide by 4 and that do not, windows larger than the input.
 
 mod conv;
+mod conv_gpu;
 mod conv_vectors;
 mod elementwise;
 mod movement;
@@ -95,6 +96,14 @@ impl OpCase {
 
 /// Every case.
 pub fn all() -> Vec<OpCase> {
-    [conv::cases(), conv_vectors::cases(), elementwise::cases(), movement::cases(), pools::cases(), reductions::cases()]
-        .concat()
+    [
+        conv::cases(),
+        conv_vectors::cases(),
+        conv_gpu::cases(),
+        elementwise::cases(),
+        movement::cases(),
+        pools::cases(),
+        reductions::cases(),
+    ]
+    .concat()
 }

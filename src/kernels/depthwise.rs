@@ -1,61 +1,68 @@
-//! `depthwise`: filters of their own for each channel, several outputs per invocation from a window in registers.
+//! `depthwise`: a filter for each channel, several outputs per invocation from a window in registers.
 
 use serde_json::json;
 
 use super::conv_generic::epilogue_parts;
 use super::layout::count;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, linear, params};
+use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
 use crate::ops::{Conv, ConvSite, Filters, Op};
+use crate::tensor::AxisWindow;
 
 params! {
-    /// Parameters of windows in registers: invocations, channels in fours, tiles of outputs, and both maps.
+    /// Parameters of windows in registers: channels in elements or vectors, groups of them, both maps, and the depth.
     struct Params {
-        count: u32,
-        quads: u32,
-        row_tiles: u32,
-        column_tiles: u32,
+        channels: u32,
+        channel_groups: u32,
+        in_depth: u32,
         in_rows: u32,
         in_columns: u32,
+        out_depth: u32,
         out_rows: u32,
         out_columns: u32,
-        top: u32,
-        left: u32,
+        size_depth: u32,
+        stride_depth: u32,
+        dilation_depth: u32,
+        before_depth: u32,
+        before_rows: u32,
+        before_columns: u32,
     }
 }
 
-/// Longest side of a window that is unrolled.
+/// Invocations of a workgroup.
+const INVOCATIONS: usize = 64;
+/// Longest row or column of taps that is unrolled.
 const LONGEST: usize = 7;
+/// Fewest outputs of a plane that are worth tiles of eight.
+const LARGE_PLANE: usize = 14 * 14;
 
-/// Takes a filter for each channel, with strides of 1 and 2.
+/// Takes filters of up to seven rows and columns with strides of 1 and 2 and no dilation there, over channels that divide
+/// by four.
 pub(super) const KERNEL: Kernel = Kernel { stem: "depthwise", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
-    let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
-    let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
-    let own = matches!(conv.filters, Filters::PerGroup { groups } if groups == site.in_channels);
-    if !own || site.out_channels != site.in_channels {
+    let (conv, site) = resolve(case, traits)?;
+    if conv.filters == Filters::Shared {
         return Refusal::because("takes one filter for each channel");
     }
-    launch(KERNEL.stem, Form::ReadVec4, case, conv, &site, traits)
-}
-
-/// The launch of `stem` with weights in the given form.
-pub(super) fn launch(
-    stem: &'static str,
-    weights: Form,
-    case: &Case<'_>,
-    conv: &Conv,
-    site: &ConvSite,
-    traits: &DeviceTraits,
-) -> Result<Launch, Refusal> {
-    case.fits(traits)?;
     if !site.in_channels.is_multiple_of(4) {
         return Refusal::because(format!("takes channels that divide by 4, and these are {}", site.in_channels));
     }
-    let [depth, rows, columns] = site.axes3();
-    if site.axes.len() > 2 && depth.output * depth.size * depth.input != 1 {
-        return Refusal::because("takes one or two spatial axes");
+    launch(KERNEL.stem, Form::ReadVec4, true, case, conv, &site, traits)
+}
+
+/// The convolution, where each output channel sees the input channel of its own number.
+pub(super) fn resolve<'a>(case: &Case<'a>, traits: &DeviceTraits) -> Result<(&'a Conv, ConvSite), Refusal> {
+    let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
+    case.fits(traits)?;
+    let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
+    if site.groups != site.in_channels || site.groups != site.out_channels {
+        return Refusal::because("takes windows over each channel on its own, with one output for each");
     }
+    Ok((conv, site))
+}
+
+/// Outputs of one invocation as `[rows, columns]`.
+fn tile(rows: &AxisWindow, columns: &AxisWindow) -> Result<[usize; 2], Refusal> {
     for axis in [rows, columns] {
         if axis.size > LONGEST || axis.stride > 2 || (axis.dilation > 1 && axis.size > 1) {
             return Refusal::because(format!(
@@ -64,41 +71,120 @@ pub(super) fn launch(
             ));
         }
     }
-    // Two rows of four outputs reuse most; strided and large windows already fill the registers with two by two.
+    // Eight outputs reuse most; strided and large windows already fill the registers with four.
     let small = rows.size <= 3 && columns.size <= 3 && rows.stride == 1 && columns.stride == 1;
-    let tile = [if rows.output > 1 { 2 } else { 1 }, if small { 4 } else { 2 }];
-    let quads = site.in_channels / 4;
+    Ok(match rows.output {
+        1 => [1, 4],
+        outputs if small && outputs * columns.output >= LARGE_PLANE => [4, 2],
+        _ => [2, 2],
+    })
+}
+
+/// Invocations of a workgroup along channels, columns and rows: neighbours along channels, as far as those reach.
+///
+/// Divisions by these constants cost nothing, while dividing a linear index costs more than the arithmetic of a tile.
+fn lanes(channels: usize, columns: usize) -> [usize; 3] {
+    let along_channels = if channels < 4 {
+        channels.next_power_of_two()
+    } else {
+        // The first of equally good divisions reads the longest rows.
+        [64, 32, 16, 8, 4].into_iter().min_by_key(|&lanes| channels.next_multiple_of(lanes)).unwrap_or(4)
+    };
+    let along_columns = columns.next_power_of_two().min(INVOCATIONS / along_channels);
+    [along_channels, along_columns, INVOCATIONS / along_channels / along_columns]
+}
+
+/// The launch of `stem` with weights in the given form, and all else in elements or `vectors`.
+pub(super) fn launch(
+    stem: &'static str,
+    weights: Form,
+    vectors: bool,
+    case: &Case<'_>,
+    conv: &Conv,
+    site: &ConvSite,
+    traits: &DeviceTraits,
+) -> Result<Launch, Refusal> {
+    let [depth, rows, columns] = site.axes3();
+    let tile = tile(&rows, &columns)?;
+    ends(depth.size, traits)?;
+    let channels = site.in_channels / if vectors { 4 } else { 1 };
     let (row_tiles, column_tiles) = (rows.output.div_ceil(tile[0]), columns.output.div_ceil(tile[1]));
-    let (items, workgroups) = linear(site.batch * row_tiles * column_tiles * quads, traits)?;
+    let lanes = lanes(channels, column_tiles);
+    let channel_groups = channels.div_ceil(lanes[0]);
+    let grid =
+        [channel_groups * column_tiles.div_ceil(lanes[1]), row_tiles.div_ceil(lanes[2]), site.batch * depth.output];
+    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
+        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
+    }
     let params = Params {
-        count: items,
-        quads: count(quads)?,
-        row_tiles: count(row_tiles)?,
-        column_tiles: count(column_tiles)?,
+        channels: count(channels)?,
+        channel_groups: count(channel_groups)?,
+        in_depth: count(depth.input)?,
         in_rows: count(rows.input)?,
         in_columns: count(columns.input)?,
+        out_depth: count(depth.output)?,
         out_rows: count(rows.output)?,
         out_columns: count(columns.output)?,
-        top: count(rows.before)?,
-        left: count(columns.before)?,
+        size_depth: count(depth.size)?,
+        stride_depth: count(depth.stride)?,
+        dilation_depth: count(depth.dilation)?,
+        before_depth: count(depth.before)?,
+        before_rows: count(rows.before)?,
+        before_columns: count(columns.before)?,
     };
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, true);
+    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, vectors);
+    let (read, write) = if vectors { (Form::ReadVec4, Form::WriteVec4) } else { (Form::Read, Form::Write) };
     let mut bindings = vec![
-        Binding::new("x", Operand::Input(0), Form::ReadVec4),
+        Binding::new("x", Operand::Input(0), read),
         Binding::new("w", Operand::Input(1), weights),
-        Binding::new("y", Operand::Output(0), Form::WriteVec4),
+        Binding::new("y", Operand::Output(0), write),
     ];
     bindings.extend(epilogue);
+    let flat = depth.size == 1 && depth.stride == 1 && depth.before == 0 && depth.after == 0;
     let shader = Shader::new(stem, Params::WGSL)
-        .with("T", "vec4<f32>")
-        .with("rows", tile[0])
-        .with("columns", tile[1])
-        .with("size_rows", rows.size)
-        .with("size_columns", columns.size)
-        .with("stride_rows", rows.stride)
-        .with("stride_columns", columns.stride)
+        .with("T", if vectors { "vec4<f32>" } else { "f32" })
+        .with("lanes", json!(lanes))
+        .with("tile", json!(tile))
+        .with("size", json!([rows.size, columns.size]))
+        .with("stride", json!([rows.stride, columns.stride]))
+        .with("deep", !flat)
         .with("bias", bias)
-        .with("residual", json!(conv.epilogue.residual))
+        .with("residual", conv.epilogue.residual)
         .with_activation(conv.epilogue.activation);
+    let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lanes;
+    use crate::kernels::check::launches;
+    use crate::ops::Conv;
+    use crate::tensor::{Padding, Window};
+
+    #[test]
+    fn lanes_run_along_channels_first() {
+        assert_eq!(lanes(1, 28), [1, 32, 2]);
+        assert_eq!(lanes(3, 28), [4, 16, 1]);
+        assert_eq!(lanes(16, 28), [16, 4, 1]);
+        assert_eq!(lanes(18, 28), [4, 16, 1]);
+        assert_eq!(lanes(24, 7), [8, 8, 1]);
+        assert_eq!(lanes(64, 7), [64, 1, 1]);
+        assert_eq!(lanes(16, 2), [16, 2, 2]);
+    }
+
+    fn first(conv: Conv, x: &[usize], w: &[usize]) -> &'static str {
+        launches(conv, &[x, w])[0].0
+    }
+
+    #[test]
+    fn windows_in_registers_are_short_and_dense() {
+        let dilated = || Window { dilation: vec![2, 2], padding: Padding::Same, ..Window::unit(2) };
+        assert_eq!(first(Conv::new(Window::unit(2), 8), &[1, 9, 9, 8], &[3, 3, 1, 8]), "depthwise");
+        assert_eq!(first(Conv::new(Window::unit(2), 6), &[1, 9, 9, 6], &[3, 3, 1, 6]), "conv_generic");
+        assert_eq!(first(Conv::new(dilated(), 8), &[1, 9, 9, 8], &[3, 3, 1, 8]), "conv_generic");
+        assert_eq!(first(Conv::shared(Window::unit(2)), &[1, 9, 9, 6], &[3, 3, 1, 1]), "shared_depthwise");
+        assert_eq!(first(Conv::shared(dilated()), &[1, 9, 9, 8], &[3, 3, 1, 1]), "conv_generic");
+        assert_eq!(first(Conv::shared(Window::unit(2)), &[1, 9, 9, 8], &[9, 9, 1, 1]), "conv_generic");
+    }
 }
