@@ -121,17 +121,17 @@ fn few_channels() -> Vec<OpCase> {
 }
 
 fn per_channel() -> Vec<OpCase> {
-    let forms: [(&str, fn(Window, usize) -> Conv); 2] =
-        [("depthwise", Conv::new), ("shared", |window, _| Conv::shared(window))];
     let mut cases = Vec::new();
-    for (form, conv) in forms {
+    for shared in [false, true] {
+        let form = if shared { "shared" } else { "depthwise" };
         let mut add = |id: &str, window: Window, x: &[usize], size: &[usize]| {
             let channels = x[x.len() - 1];
-            let filters = if form == "shared" { 1 } else { channels };
+            let filters = if shared { 1 } else { channels };
             let w: Vec<usize> = size.iter().copied().chain([1, filters]).collect();
             let bias = (cases.len() % 2 == 0).then_some(filters);
             let residual = cases.len() % 3 == 0;
-            let conv = activated(conv(window, channels), UnaryFn::Relu6);
+            let conv = if shared { Conv::shared(window) } else { Conv::new(window, channels) };
+            let conv = activated(conv, UnaryFn::Relu6);
             cases.push(case(&format!("{form} {id}"), conv, x, &w, bias, residual));
         };
         add("3x3", same(1), &[2, 13, 15, 12], &[3, 3]);

@@ -57,3 +57,33 @@ pub(super) fn with_epilogue(shader: Shader, conv: &Conv, inputs: &[TensorType]) 
     };
     shader.with("bias", bias).with("residual", json!(conv.epilogue.residual)).with_activation(conv.epilogue.activation)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::candidates;
+    use crate::ops::Op;
+    use crate::tensor::Window;
+
+    /// What the kernels of the family say to a 1x1 convolution from 8 to 8 channels over `pixels` pixels.
+    fn refusals(pixels: usize, traits: &DeviceTraits) -> Vec<String> {
+        let op = Op::from(Conv::new(Window::unit(2), 1));
+        let inputs = [TensorType::f32([1, pixels, 1, 8]), TensorType::f32([1, 1, 8, 8])];
+        let outputs = [TensorType::f32([1, pixels, 1, 8])];
+        let case = Case { op: &op, inputs: &inputs, outputs: &outputs };
+        let lane = candidates(&op).iter().filter(|kernel| kernel.stem.ends_with("_lane"));
+        lane.filter_map(|kernel| (kernel.accepts)(&case, traits).err()).map(|refusal| refusal.0).collect()
+    }
+
+    #[test]
+    fn the_family_says_why_it_refuses() {
+        let on_a_card = refusals(64, &DeviceTraits::portable(DeviceClass::Discrete));
+        assert_eq!(on_a_card, ["the lane family is for adapters that are processors"; 5]);
+        let without_subgroups = refusals(64, &DeviceTraits::portable(DeviceClass::Cpu));
+        assert_eq!(without_subgroups.iter().filter(|why| why.contains("subgroup operations")).count(), 3);
+        let narrow = DeviceTraits { max_texture_side: 4096, ..DeviceTraits::lavapipe() };
+        let too_large = refusals(4096 * 4096, &narrow);
+        assert_eq!(too_large.iter().filter(|why| why.contains("has 4096 x 4096")).count(), 2, "{too_large:?}");
+        assert_eq!(refusals(64, &DeviceTraits::lavapipe()).len(), 3);
+    }
+}
