@@ -73,6 +73,20 @@ pub(super) fn cases() -> Vec<OpCase> {
         epilogue("shared 5", full, Conv::shared(Window::unit(2)), &[1, 6, 5, 5], &[3, 3, 1, 1], 1, &[1, 4, 3, 5]),
         epilogue("shared 16", full, Conv::shared(Window::unit(2)), &[1, 6, 5, 16], &[3, 2, 1, 1], 16, &[1, 4, 4, 16]),
     ];
+    cases.extend([
+        conv(
+            "3 axes dilated, few channels",
+            window(&[1, 1, 1], &[2, 1, 1], Same),
+            1,
+            &[1, 5, 6, 7, 3],
+            &[3, 3, 3, 3, 8],
+        ),
+        conv("groups over 1 axis", window(&[1], &[1], Same), 4, &[1, 13, 8], &[3, 2, 12]),
+        conv("groups over 3 axes", window(&[1, 1, 1], &[1, 1, 1], Valid), 2, &[1, 3, 4, 5, 6], &[2, 2, 2, 3, 8]),
+        conv("dense in groups", Window::unit(0), 3, &[5, 9], &[3, 12]),
+        conv("one pixel", window(&[1, 1], &[1, 1], Explicit(vec![(3, 3), (2, 4)])), 1, &[1, 1, 1, 5], &[3, 3, 5, 16]),
+        conv("127 to 127", window(&[1, 1], &[1, 1], Same), 1, &[1, 5, 4, 127], &[3, 3, 127, 127]),
+    ]);
     let shared = Conv::shared(window(&[2, 1], &[1, 2], Same));
     cases.push(OpCase::new("conv/shared strided dilated", shared, &[&[2, 7, 9, 6], &[3, 3, 1, 1]]));
     cases.push(OpCase::new("conv/shared 1 axis", Conv::shared(Window::unit(1)), &[&[2, 13, 4], &[5, 1, 1]]));
