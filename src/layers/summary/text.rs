@@ -52,7 +52,7 @@ impl Summary {
             let _ = writeln!(text, " {what}: {} ({})", thousands(count as u64), bytes(4 * count as u64));
         }
         let _ = writeln!(text, " Multiply-accumulates: {}", thousands(self.macs));
-        let _ = writeln!(text, " Activations: {}", bytes(self.activation_bytes));
+        let _ = writeln!(text, " Activations, inputs included: {}", bytes(self.activation_bytes));
         for note in &self.notes {
             let _ = writeln!(text, "\nNote on `{}`: {}\n  Way out: {}", note.layer, note.what, note.way_out);
         }
