@@ -2,7 +2,7 @@
 
 use super::OpCase;
 use crate::ops::{Conv, ConvTranspose, Epilogue, UnaryFn};
-use crate::tensor::{Padding, Window};
+use crate::tensor::{Padding, TensorType, Window};
 
 fn window(stride: &[usize], dilation: &[usize], padding: Padding) -> Window {
     Window { stride: stride.to_vec(), dilation: dilation.to_vec(), padding, ceil_mode: false }
@@ -90,20 +90,32 @@ pub(super) fn cases() -> Vec<OpCase> {
     let shared = Conv::shared(window(&[2, 1], &[1, 2], Same));
     cases.push(OpCase::new("conv/shared strided dilated", shared, &[&[2, 7, 9, 6], &[3, 3, 1, 1]]));
     cases.push(OpCase::new("conv/shared 1 axis", Conv::shared(Window::unit(1)), &[&[2, 13, 4], &[5, 1, 1]]));
-    let transposes: [(&str, ConvTranspose, &[usize], &[usize]); 6] = [
+    let transposes: [(&str, ConvTranspose, &[usize], &[usize]); 13] = [
         ("2x2 stride 2", transposed(&[2, 2], &[1, 1], &[(0, 0), (0, 0)], 1), &[2, 5, 7, 3], &[2, 2, 5, 3]),
         ("3x3 stride 2", transposed(&[2, 2], &[1, 1], &[(0, 1), (1, 0)], 1), &[1, 6, 5, 8], &[3, 3, 5, 8]),
         ("stride beyond the kernel", transposed(&[3, 3], &[1, 1], &[(0, 0), (0, 0)], 1), &[1, 4, 3, 1], &[2, 2, 2, 1]),
         ("dilated", transposed(&[1, 2], &[2, 3], &[(1, 1), (2, 2)], 1), &[1, 6, 5, 4], &[3, 3, 6, 4]),
         ("1 axis in groups", transposed(&[2], &[1], &[(1, 0)], 3), &[1, 13, 6], &[4, 2, 6]),
         ("3 axes", transposed(&[2, 1, 2], &[1, 1, 1], &[(0, 0); 3], 1), &[1, 3, 4, 2, 3], &[2, 3, 2, 5, 3]),
+        ("vectors", transposed(&[2, 2], &[1, 1], &[(1, 0), (0, 2)], 1), &[2, 5, 6, 12], &[3, 4, 8, 12]),
+        ("vectors of 5 channels", transposed(&[1, 3], &[1, 1], &[(0, 0), (1, 1)], 1), &[1, 5, 4, 5], &[2, 5, 12, 5]),
+        ("groups of vectors", transposed(&[2, 2], &[1, 1], &[(1, 1), (1, 1)], 3), &[1, 4, 5, 24], &[3, 3, 4, 24]),
+        ("stride and dilation 2", transposed(&[2, 2], &[2, 2], &[(0, 0), (1, 2)], 1), &[1, 4, 5, 3], &[3, 3, 4, 3]),
+        ("stride 6 dilation 4", transposed(&[6, 4], &[4, 6], &[(0, 3), (5, 0)], 1), &[1, 5, 4, 4], &[5, 4, 3, 4]),
+        ("stride 3 dilation 5", transposed(&[3, 5], &[5, 3], &[(7, 0), (0, 1)], 1), &[1, 6, 3, 2], &[7, 7, 2, 2]),
+        ("3 axes of vectors", transposed(&[1, 2, 3], &[2, 3, 1], &[(1, 0); 3], 1), &[1, 3, 4, 2, 8], &[2, 3, 4, 8, 8]),
     ];
     for (id, mut op, x, w) in transposes {
         cases.push(OpCase::new(format!("conv_transpose/{id}"), op.clone(), &[x, w]));
         op.epilogue = Epilogue { bias: true, activation: Some(UnaryFn::Relu), ..Epilogue::default() };
         op.output_padding = vec![1; op.stride.len()];
         let channels = [w[w.len() - 2] * op.groups];
-        cases.push(OpCase::new(format!("conv_transpose/{id}, epilogue"), op, &[x, w, &channels]));
+        cases.push(OpCase::new(format!("conv_transpose/{id}, epilogue"), op.clone(), &[x, w, &channels]));
+        let types: Vec<_> = [x, w, &channels].map(|shape| TensorType::f32(shape.to_vec())).into();
+        // A case whose shapes do not fit fails by name when its graph is built.
+        let y = op.site(&types).map(|site| site.output.to_vec()).unwrap_or_default();
+        op.epilogue.residual = true;
+        cases.push(OpCase::new(format!("conv_transpose/{id}, residual"), op, &[x, w, &[1], &y]));
     }
     cases
 }

@@ -34,6 +34,17 @@ pub(super) fn launches_on(
     accepted
 }
 
+/// Why each kernel does not take an op on inputs of these shapes, with the kernels' stems.
+pub(super) fn refusals(op: impl Into<Op>, inputs: &[&[usize]]) -> Vec<(&'static str, String)> {
+    let op = op.into();
+    let inputs: Vec<TensorType> = inputs.iter().map(|shape| TensorType::f32(shape.to_vec())).collect();
+    let outputs = op.spec().infer(&inputs).unwrap_or_else(|e| panic!("{op}: {e}"));
+    let case = Case { op: &op, inputs: &inputs, outputs: &outputs };
+    let traits = DeviceTraits::portable(DeviceClass::Discrete);
+    let refused = candidates(&op).iter().map(|kernel| (kernel.stem, (kernel.accepts)(&case, &traits).err()));
+    refused.filter_map(|(stem, why)| Some((stem, why?.0))).collect()
+}
+
 /// Panics with the shader's text when it does not validate, or does not match what the dispatch says of it.
 pub(super) fn validate(stem: &str, dispatch: &Dispatch, traits: &DeviceTraits) {
     let text = dispatch.source().unwrap_or_else(|e| panic!("{stem}: {e}"));

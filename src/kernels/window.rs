@@ -7,7 +7,7 @@ use crate::tensor::AxisWindow;
 /// The axes as shaders call them.
 pub(super) const AXES: [&str; 3] = ["depth", "height", "width"];
 /// Positions beyond this could wrap around in a shader.
-const FARTHEST: usize = 1 << 31;
+pub(super) const FARTHEST: usize = 1 << 31;
 
 /// Checks that no position of a window wraps around.
 pub(super) fn window_fits(axes: &[AxisWindow; 3]) -> Result<(), Refusal> {
