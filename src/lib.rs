@@ -36,6 +36,7 @@ pub mod passes;
 pub mod plan;
 pub mod session;
 pub mod tensor;
+pub mod train;
 pub mod zoo;
 
 /// The README's Rust blocks, as tests.

@@ -59,12 +59,18 @@ fn load(folder: &Path, entry: &Value) -> Result<Case, String> {
         weight.set(values).map_err(|e| e.to_string())?;
     }
     let batch = arrays[0].shape()[0];
+    let mut inputs: BTreeMap<String, Tensor> =
+        arrays.into_iter().enumerate().map(|(i, x)| (format!("x{i}"), x)).collect();
     let graph = match entry["training"].as_bool() {
-        Some(true) => model.training_graph(batch, &BTreeMap::new()),
-        _ => model.graph(batch),
-    }
-    .map_err(|e| e.to_string())?;
-    let inputs = arrays.into_iter().enumerate().map(|(i, x)| (format!("x{i}"), x)).collect();
+        Some(true) => {
+            let training = model.training_graph(batch, &BTreeMap::new()).map_err(|e| e.to_string())?;
+            inputs.extend(training.weights.iter().map(|weight| (weight.name.clone(), weight.weight.get())));
+            let mut graph = training.graph;
+            training.outputs.into_iter().for_each(|(name, value)| graph.output(name, value));
+            graph
+        }
+        _ => model.graph(batch).map_err(|e| e.to_string())?,
+    };
     Ok(Case { id, graph, inputs, expected: array(&mut archive, "y") })
 }
 

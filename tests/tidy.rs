@@ -13,7 +13,7 @@ const ROOMS: &[&[&str]] = &[
     &["passes", "cpu", "gpu"],
     &["session"],
     &["layers", "cases"],
-    &["import", "zoo"],
+    &["import", "zoo", "train"],
     &["bench"],
     &["cli"],
     &["bin"],

@@ -6,6 +6,7 @@ mod layers;
 mod plan;
 mod session;
 mod tensor;
+mod train;
 mod zoo;
 
 pub use gpu::{GpuError, TemplateError};
@@ -13,5 +14,6 @@ pub use graph::GraphError;
 pub use layers::LayerError;
 pub use plan::PlanError;
 pub use session::SessionError;
+pub use train::TrainError;
 pub use tensor::{ShapeError, TensorError, WindowError};
 pub use zoo::ZooError;

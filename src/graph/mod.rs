@@ -156,6 +156,11 @@ impl Graph {
         &self.values[id.0]
     }
 
+    /// The value at a position of [`Graph::values`].
+    pub fn value_at(&self, index: usize) -> Option<ValueId> {
+        (index < self.values.len()).then_some(ValueId(index))
+    }
+
     /// The type of a value of this graph.
     pub fn ty(&self, id: ValueId) -> &TensorType {
         &self.values[id.0].ty

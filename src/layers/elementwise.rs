@@ -115,27 +115,20 @@ impl Layer for PReLU {
     }
 }
 
-/// A layer that passes its input through at inference: the dropout family, and `Identity`.
+/// A layer that passes its input through: `Identity` and `ActivityRegularization`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassThrough {
     class: &'static str,
 }
 
 impl PassThrough {
-    /// Classes that are the identity at inference.
+    /// Classes that are the identity.
     pub(super) const CLASSES: &'static [&'static str] = &[
-        "Dropout",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-        "GaussianDropout",
-        "GaussianNoise",
-        "AlphaDropout",
         "ActivityRegularization",
         "Identity",
     ];
 
-    /// One of the classes that are the identity at inference, by its Keras name.
+    /// One of the classes that are the identity, by its Keras name.
     pub fn of_class(name: &str) -> Option<PassThrough> {
         PassThrough::CLASSES.iter().find(|class| **class == name).map(|class| PassThrough { class })
     }

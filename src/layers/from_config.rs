@@ -18,6 +18,9 @@ pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerR
     if let Some(layer) = PassThrough::of_class(class) {
         return config.done(layer);
     }
+    if let Some(layer) = noise(class, &config) {
+        return config.done(layer);
+    }
     match class {
         "Conv1D" => conv::<1>(config, false),
         "Conv2D" => conv::<2>(config, false),
@@ -121,6 +124,7 @@ pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerR
         "BatchNormalization" => {
             let layer = BatchNormalization::new()
                 .axis(config.whole("axis", -1))
+                .momentum(config.number("momentum", 0.99))
                 .epsilon(config.number("epsilon", 1e-3))
                 .center(config.flag("center", true))
                 .scale(config.flag("scale", true));
@@ -199,6 +203,32 @@ pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerR
 }
 
 /// The number of spatial axes that a class name ends in, `2D`.
+/// A layer that adds noise in training, if the class is one.
+fn noise(class: &str, config: &Config<'_>) -> Option<Noise> {
+    let rate = |key: &'static str, default: f32| config.number(key, default);
+    let axis = |value: &Value| match value {
+        Value::Null => Some(None),
+        value => as_usize(value).map(Some),
+    };
+    let layer = match class {
+        "Dropout" => Noise::dropout(rate("rate", 0.5)),
+        "SpatialDropout1D" | "SpatialDropout2D" | "SpatialDropout3D" => {
+            Noise::spatial_dropout(rank_of(class), rate("rate", 0.5))
+        }
+        "GaussianDropout" => Noise::gaussian_dropout(rate("rate", 0.5)),
+        "AlphaDropout" => Noise::alpha_dropout(rate("rate", 0.5)),
+        "GaussianNoise" => Noise::gaussian(rate("stddev", 1.0)),
+        _ => return None,
+    };
+    match config.get("noise_shape") {
+        None => Some(layer),
+        Some(_) => {
+            let shape = config.parsed("noise_shape", Vec::new(), |value| as_list(value, axis), "a shape");
+            Some(layer.noise_shape(shape))
+        }
+    }
+}
+
 fn rank_of(class: &str) -> usize {
     class.chars().rev().nth(1).and_then(|digit| digit.to_digit(10)).map_or(1, |digit| digit as usize)
 }

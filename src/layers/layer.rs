@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::{Activation, Initializer, Model};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
-use crate::ops::{Binary, BinaryFn, Op};
+use crate::ops::{Binary, BinaryFn, Distribution, Op, Random};
 use crate::tensor::{Shape, Tensor, TensorType};
 
 /// A Keras layer class with its settings. It owns no weights: a [`LayerRef`] does.
@@ -126,11 +127,13 @@ struct Shared {
     layer: Box<dyn Layer>,
     name: OnceLock<String>,
     weights: OnceLock<Vec<Weight>>,
+    frozen: AtomicBool,
 }
 
 impl LayerRef {
     pub(super) fn new(layer: Box<dyn Layer>, name: Option<String>) -> LayerRef {
-        let shared = Shared { layer, name: OnceLock::new(), weights: OnceLock::new() };
+        let shared =
+            Shared { layer, name: OnceLock::new(), weights: OnceLock::new(), frozen: AtomicBool::new(false) };
         if let Some(name) = name {
             shared.name.get_or_init(|| name);
         }
@@ -160,6 +163,20 @@ impl LayerRef {
     /// The weights in Keras's order; empty until the layer is part of a model (or shares another layer's).
     pub fn weights(&self) -> &[Weight] {
         self.0.weights.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether training changes the layer's weights; they do unless [`LayerRef::set_trainable`] says otherwise.
+    pub fn trainable(&self) -> bool {
+        !self.0.frozen.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the layer's weights as they are in training, or lets them learn again. A batch normalisation that does not
+    /// train uses its moving statistics, as in Keras. A nested model passes it on to its layers.
+    pub fn set_trainable(&self, trainable: bool) {
+        self.0.frozen.store(!trainable, Ordering::Relaxed);
+        if let Some(model) = self.layer().as_model() {
+            model.layers().into_iter().for_each(|layer| layer.set_trainable(trainable));
+        }
     }
 
     /// Number of weight elements, trainable or not.
@@ -206,23 +223,32 @@ impl LayerRef {
     pub(super) fn emit(
         &self,
         graph: &mut Graph,
-        constants: &mut HashMap<usize, ValueId>,
+        emission: &mut Emission,
         mode: Mode<'_>,
         inputs: &[ValueId],
     ) -> Result<Vec<ValueId>, LayerError> {
+        let within = |name: &str| if mode.scope.is_empty() { name.into() } else { format!("{}/{name}", mode.scope) };
+        let trainable = self.trainable();
         let weights: Vec<ValueId> = self
             .weights()
             .iter()
-            .map(|weight| {
-                *constants.entry(weight.id()).or_insert_with(|| match mode.values {
-                    true => graph.constant(weight.name.clone(), weight.get()),
-                    // Shapes do not depend on values, and drawing them takes time.
-                    false => graph.input(weight.name.clone(), TensorType::f32(weight.spec.shape.clone())),
-                })
+            .map(|weight| match emission.placed.get(&weight.id()) {
+                Some(&value) => value,
+                None => {
+                    let name = within(&weight.name);
+                    let value = match mode.values {
+                        true => graph.constant(name, weight.get()),
+                        // Shapes do not depend on values, and drawing them takes time.
+                        false => graph.input(name, TensorType::f32(weight.spec.shape.clone())),
+                    };
+                    emission.placed.insert(weight.id(), value);
+                    emission.weights.push((weight.clone(), value, trainable && weight.spec.trainable));
+                    value
+                }
             })
             .collect();
-        let scope = if mode.scope.is_empty() { self.name().into() } else { format!("{}/{}", mode.scope, self.name()) };
-        let mut emitter = Emitter { graph, constants, mode, scope, class: self.layer().class_name() };
+        let scope = within(self.name());
+        let mut emitter = Emitter { graph, emission, mode, scope, class: self.layer().class_name(), trainable };
         self.layer().emit(&mut emitter, inputs, &weights)
     }
 }
@@ -232,23 +258,65 @@ impl LayerRef {
 pub(super) struct Mode<'a> {
     /// Weights as constants with their values, or as inputs of their shape.
     pub values: bool,
-    /// Batch normalisation uses the statistics of the batch.
+    /// Batch normalisation uses the statistics of the batch, and dropout drops.
     pub training: bool,
     /// Names of the models around, joined by `/`.
     pub scope: &'a str,
+}
+
+/// What gathers while the layers of a model are added to a graph.
+#[derive(Debug, Default)]
+pub(super) struct Emission {
+    placed: HashMap<usize, ValueId>,
+    /// Every weight once, where it is in the graph, and whether training changes it by its gradient.
+    pub weights: Vec<(Weight, ValueId, bool)>,
+    /// Weights that change with every batch without a gradient, and what they become.
+    pub updates: Vec<(ValueId, ValueId)>,
+    /// The key of random numbers, if a layer draws any.
+    pub key: Option<ValueId>,
+    streams: u32,
 }
 
 /// Adds the ops of one layer to a graph.
 #[derive(Debug)]
 pub struct Emitter<'a> {
     pub(super) graph: &'a mut Graph,
-    pub(super) constants: &'a mut HashMap<usize, ValueId>,
+    pub(super) emission: &'a mut Emission,
     pub(super) mode: Mode<'a>,
     pub(super) scope: String,
     class: &'static str,
+    trainable: bool,
 }
 
 impl Emitter<'_> {
+    /// Name of the input that holds the key of random numbers, `[4]`.
+    pub const KEY: &'static str = "random_key";
+
+    /// Whether training changes the layer's weights.
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// Makes `value` what the weight `weight` is after this batch.
+    pub fn update(&mut self, weight: ValueId, value: ValueId) {
+        self.emission.updates.push((weight, value));
+    }
+
+    /// Adds random numbers that are others in every step.
+    ///
+    /// # Errors
+    /// [`LayerError::Graph`] when the distribution makes no sense.
+    pub fn random(&mut self, distribution: Distribution, shape: Shape) -> Result<ValueId, LayerError> {
+        let key = match self.emission.key {
+            Some(key) => key,
+            None => self.graph.input(Self::KEY, TensorType::f32([4])),
+        };
+        self.emission.key = Some(key);
+        let stream = self.emission.streams;
+        self.emission.streams += 1;
+        self.node("random", Random { distribution, shape, stream }, &[key])
+    }
+
     /// Adds a node named after the layer and `part`.
     ///
     /// # Errors
@@ -256,6 +324,15 @@ impl Emitter<'_> {
     pub fn node(&mut self, part: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, LayerError> {
         let name = if part.is_empty() { self.scope.clone() } else { format!("{}/{part}", self.scope) };
         self.graph.node(name, op, inputs).map_err(|source| LayerError::Graph { layer: self.scope.clone(), source })
+    }
+
+    /// As [`Emitter::node`], with all outputs of the op.
+    ///
+    /// # Errors
+    /// As [`Emitter::node`].
+    pub fn nodes(&mut self, part: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>, LayerError> {
+        let first = self.node(part, op, inputs)?;
+        Ok(self.graph.producer(first).map_or_else(|| vec![first], |node| node.outputs.clone()))
     }
 
     /// Adds a constant that belongs to the layer but is no weight of it.

@@ -14,6 +14,7 @@ mod layer;
 mod merge;
 mod model;
 mod model_config;
+mod noise;
 mod normalization;
 mod pooling;
 mod reshaping;
@@ -33,7 +34,8 @@ pub use functional::{Input, SymbolicTensor};
 pub use initializer::{Fan, Initializer};
 pub use layer::{Emitter, IntoLayer, Layer, LayerRef, Weight, WeightSpec};
 pub use merge::{Concatenate, Dot, Merge};
-pub use model::{Dims, InputSpec, LayerCall, Model, Sequential, TensorRef};
+pub use model::{Dims, InputSpec, LayerCall, Model, Sequential, TensorRef, TrainedWeight, TrainingGraph};
+pub use noise::Noise;
 pub use normalization::{BatchNormalization, GroupNormalization, LayerNormalization, Normalization, Rescaling};
 pub use pooling::{
     GlobalPooling, GlobalPooling1D, GlobalPooling2D, GlobalPooling3D, Pooling, Pooling1D, Pooling2D, Pooling3D,

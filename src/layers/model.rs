@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::functional::{Call, Source};
-use super::layer::Mode;
+use super::layer::{Emission, Mode};
 use super::{Emitter, Input, Layer, LayerRef, SymbolicTensor, Weight, WeightSpec};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
@@ -47,6 +47,34 @@ pub enum TensorRef {
         /// Which output.
         output: usize,
     },
+}
+
+/// A model's graph for training ([`Model::training_graph`]). It has no outputs yet: a loss comes first.
+#[derive(Debug, Clone)]
+pub struct TrainingGraph {
+    /// The forward pass.
+    pub graph: Graph,
+    /// Every weight, once.
+    pub weights: Vec<TrainedWeight>,
+    /// The key of random numbers ([`Emitter::KEY`]), if a layer draws any.
+    pub key: Option<ValueId>,
+    /// The model's outputs with their names.
+    pub outputs: Vec<(String, ValueId)>,
+}
+
+/// A weight in a [`TrainingGraph`].
+#[derive(Debug, Clone)]
+pub struct TrainedWeight {
+    /// Its name: the names of the models around it, the layer's and its own, joined by `/`.
+    pub name: String,
+    /// The weight.
+    pub weight: Weight,
+    /// The input of the graph that stands for it.
+    pub value: ValueId,
+    /// Whether its gradient changes it.
+    pub trainable: bool,
+    /// What it becomes with this batch apart from any gradient (moving statistics).
+    pub updated: Option<ValueId>,
 }
 
 /// A model: a graph of layers. Cloning shares layers and weights. A model is a layer, too.
@@ -248,23 +276,43 @@ impl Model {
     /// # Errors
     /// [`LayerError`] when a shape stays open, or a layer does not take what comes.
     pub fn graph_for(&self, batch: usize, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Graph, LayerError> {
-        self.emit_graph(batch, shapes, false)
+        let mode = Mode { values: true, training: false, scope: "" };
+        let (mut graph, _, outputs) = self.emit_graph(batch, shapes, mode)?;
+        for ((name, _), value) in self.outputs.iter().zip(outputs) {
+            graph.output(name.clone(), value);
+        }
+        Ok(graph)
     }
 
-    /// As [`Model::graph_for`], with batch normalisation by the statistics of the batch.
+    /// The graph for training: weights are inputs of it, batch normalisation uses the statistics of the batch, and dropout
+    /// drops.
     ///
     /// # Errors
     /// As [`Model::graph_for`].
-    pub fn training_graph(&self, batch: usize, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Graph, LayerError> {
-        self.emit_graph(batch, shapes, true)
+    pub fn training_graph(
+        &self,
+        batch: usize,
+        shapes: &BTreeMap<String, Vec<usize>>,
+    ) -> Result<TrainingGraph, LayerError> {
+        let mode = Mode { values: false, training: true, scope: "" };
+        let (graph, emission, outputs) = self.emit_graph(batch, shapes, mode)?;
+        let weights = emission.weights.into_iter().map(|(weight, value, trainable)| TrainedWeight {
+            updated: emission.updates.iter().find(|(own, _)| *own == value).map(|(_, updated)| *updated),
+            name: graph.value(value).name.clone(),
+            weight,
+            value,
+            trainable,
+        });
+        let outputs = self.outputs.iter().map(|(name, _)| name.clone()).zip(outputs).collect();
+        Ok(TrainingGraph { weights: weights.collect(), key: emission.key, outputs, graph })
     }
 
     fn emit_graph(
         &self,
         batch: usize,
         shapes: &BTreeMap<String, Vec<usize>>,
-        training: bool,
-    ) -> Result<Graph, LayerError> {
+        mode: Mode<'_>,
+    ) -> Result<(Graph, Emission, Vec<ValueId>), LayerError> {
         if let Some(name) = shapes.keys().find(|name| !self.inputs.iter().any(|input| input.name == **name)) {
             let names: Vec<String> = self.inputs.iter().map(|input| format!("`{}`", input.name)).collect();
             return Err(self.wrong(format!("it has no input `{name}`; its inputs are {}", names.join(", "))));
@@ -290,18 +338,15 @@ impl Model {
             let full: Vec<usize> = [batch].into_iter().chain(shape).collect();
             inputs.push(graph.input(input.name.clone(), TensorType::f32(full)));
         }
-        let mode = Mode { values: true, training, scope: "" };
-        let outputs = self.emit_calls(&mut graph, &mut HashMap::new(), mode, &inputs)?;
-        for ((name, _), value) in self.outputs.iter().zip(outputs) {
-            graph.output(name.clone(), value);
-        }
-        Ok(graph)
+        let mut emission = Emission::default();
+        let outputs = self.emit_calls(&mut graph, &mut emission, mode, &inputs)?;
+        Ok((graph, emission, outputs))
     }
 
     fn emit_calls(
         &self,
         graph: &mut Graph,
-        constants: &mut HashMap<usize, ValueId>,
+        emission: &mut Emission,
         mode: Mode<'_>,
         inputs: &[ValueId],
     ) -> Result<Vec<ValueId>, LayerError> {
@@ -314,7 +359,7 @@ impl Model {
             let operands: Option<Vec<ValueId>> = call.inputs.iter().map(|&input| find(&values, input)).collect();
             let operands = operands
                 .ok_or_else(|| self.wrong(format!("`{}` reads an output that no call has", call.layer.name())))?;
-            values.push(call.layer.emit(graph, constants, mode, &operands)?);
+            values.push(call.layer.emit(graph, emission, mode, &operands)?);
         }
         let outputs: Option<Vec<ValueId>> = self.outputs.iter().map(|(_, output)| find(&values, *output)).collect();
         outputs.ok_or_else(|| self.wrong("an output does not exist"))
@@ -342,7 +387,7 @@ impl Layer for Model {
         }
         let scope = emitter.scope.clone();
         let mode = Mode { scope: &scope, ..emitter.mode };
-        self.emit_calls(emitter.graph, emitter.constants, mode, inputs)
+        self.emit_calls(emitter.graph, emitter.emission, mode, inputs)
     }
 
     fn as_model(&self) -> Option<&Model> {
@@ -463,7 +508,7 @@ fn infer(layer: &LayerRef, inputs: &[Dims]) -> Result<Vec<Dims>, LayerError> {
         let values: Vec<ValueId> =
             shapes.iter().map(|shape| graph.input("x", TensorType::f32(shape.clone()))).collect();
         let mode = Mode { values: false, training: false, scope: "" };
-        let outputs = layer.emit(&mut graph, &mut HashMap::new(), mode, &values)?;
+        let outputs = layer.emit(&mut graph, &mut Emission::default(), mode, &values)?;
         Ok(outputs.into_iter().map(|value| graph.ty(value).shape.clone()).collect())
     };
     // Sizes that ordinary strides and pools divide, and that no fixed size is likely to equal.

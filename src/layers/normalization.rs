@@ -21,6 +21,7 @@ fn or_constant(emitter: &mut Emitter<'_>, part: &str, weight: Option<ValueId>, s
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNormalization {
     axis: i64,
+    momentum: f32,
     epsilon: f32,
     center: bool,
     scale: bool,
@@ -33,14 +34,16 @@ impl Default for BatchNormalization {
 }
 
 impl BatchNormalization {
-    /// Keras's defaults: the last axis, epsilon 0.001, scale and offset.
+    /// Keras's defaults: the last axis, momentum 0.99, epsilon 0.001, scale and offset.
     pub fn new() -> BatchNormalization {
-        BatchNormalization { axis: -1, epsilon: 1e-3, center: true, scale: true }
+        BatchNormalization { axis: -1, momentum: 0.99, epsilon: 1e-3, center: true, scale: true }
     }
 
     setters! {
         /// The axis with statistics of its own (-1).
         axis: i64,
+        /// Share of the moving statistics that stays with every batch of training (0.99).
+        momentum: f32,
         /// Added to the variance (0.001).
         epsilon: f32,
         /// Whether there is an offset `beta` (yes).
@@ -86,18 +89,27 @@ impl Layer for BatchNormalization {
         let (mean, variance) = (weights.next(), weights.next());
         let gamma = or_constant(emitter, "gamma", gamma, size, 1.0);
         let beta = or_constant(emitter, "beta", beta, size, 0.0);
-        if emitter.training() {
-            let axes: Vec<usize> = (0..shape.rank()).filter(|&other| other != axis).collect();
-            let gamma = align(emitter, gamma, &[axis], &shape)?;
-            let beta = align(emitter, beta, &[axis], &shape)?;
-            let op = ops::Normalize { axes, epsilon: self.epsilon };
-            return Ok(vec![emitter.node("", op, &[x, gamma, beta])?]);
+        let op = ops::BatchNorm { axis, epsilon: self.epsilon };
+        if emitter.training() && emitter.trainable() {
+            let statistics = emitter.nodes("moments", ops::Moments { axis }, &[x])?;
+            for (moving, &now) in [mean, variance].into_iter().zip(&statistics) {
+                if let Some(moving) = moving {
+                    let part = emitter.node("moving", scaled(1.0 - self.momentum), &[now])?;
+                    let kept = emitter.node("moving", scaled(self.momentum), &[moving])?;
+                    let next = emitter.node("moving", Binary { function: BinaryFn::Add }, &[kept, part])?;
+                    emitter.update(moving, next);
+                }
+            }
+            return Ok(vec![emitter.node("", op, &[x, gamma, beta, statistics[0], statistics[1]])?]);
         }
         let mean = or_constant(emitter, "mean", mean, size, 0.0);
         let variance = or_constant(emitter, "variance", variance, size, 1.0);
-        let op = ops::BatchNorm { axis, epsilon: self.epsilon };
         Ok(vec![emitter.node("", op, &[x, gamma, beta, mean, variance])?])
     }
+}
+
+fn scaled(scale: f32) -> Unary {
+    Unary { function: UnaryFn::Affine { scale, offset: 0.0 } }
 }
 
 /// Reshapes a value that has the axes `axes` of `shape` so that it broadcasts to it.

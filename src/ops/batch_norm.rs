@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{BinaryFn, Cost, Gradient, GradientSite, OpSpec, ReduceFn, UnaryFn, expect_f32, output, types, values};
 use crate::error::ShapeError;
-use crate::tensor::{Accuracy, Tensor, TensorType};
+use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
 /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta` along one axis.
 ///
@@ -62,8 +62,44 @@ impl OpSpec for BatchNorm {
         output(self.name(), &ty, y.collect())
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let dy = site.dy()?;
+        let &[x, gamma, _, mean, variance] = &site.inputs[..] else {
+            return Err(ShapeError::Inputs { op: self.name(), expected: 5, found: site.inputs.len() });
+        };
+        let (shape, channels) = (site.shape(x), site.shape(gamma));
+        let others: Vec<usize> = (0..shape.rank()).filter(|&axis| axis != self.axis).collect();
+        let aligned: Shape = (0..shape.rank()).map(|axis| if axis == self.axis { shape[axis] } else { 1 }).collect();
+        let mut gradients = vec![None; 5];
+        if site.wants(0) {
+            let zeros = site.constant(Tensor::full(channels.clone(), 0.0));
+            gradients[0] = Some(site.emit(self.clone(), &[dy, gamma, zeros, zeros, variance])?);
+        }
+        if !(1..5).any(|input| site.wants(input)) {
+            return Ok(Gradient::Inputs(gradients));
+        }
+        let total = site.reduce(ReduceFn::Sum, dy, others.clone(), false)?;
+        gradients[2] = site.wants(2).then_some(total);
+        let shifted = site.unary(UnaryFn::Affine { scale: 1.0, offset: self.epsilon }, variance)?;
+        let deviation = site.unary(UnaryFn::Sqrt, shifted)?;
+        if site.wants(3) {
+            let scaled = site.product(gamma, total)?;
+            let scaled = site.binary(BinaryFn::Div, scaled, deviation)?;
+            gradients[3] = Some(site.unary(UnaryFn::Neg, scaled)?);
+        }
+        if site.wants(1) || site.wants(4) {
+            let mean = site.reshaped(mean, &aligned)?;
+            let centred = site.binary(BinaryFn::Sub, x, mean)?;
+            let weighted = site.summed_products(centred, dy, others)?;
+            let dgamma = site.binary(BinaryFn::Div, weighted, deviation)?;
+            gradients[1] = site.wants(1).then_some(dgamma);
+            if site.wants(4) {
+                let scaled = site.product(gamma, dgamma)?;
+                let scaled = site.binary(BinaryFn::Div, scaled, shifted)?;
+                gradients[4] = Some(site.scaled(scaled, -0.5)?);
+            }
+        }
+        Ok(Gradient::Inputs(gradients))
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, UnaryFn, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -24,6 +24,16 @@ pub enum BinaryFn {
     Min,
     /// `a` where `a >= 0`, else `a * b` (PReLU with slope `b`).
     Prelu,
+    /// 1 where `a == b`, else 0.
+    Equal,
+    /// 1 where `a < b`, else 0.
+    Less,
+    /// 1 where `a <= b`, else 0.
+    LessEqual,
+    /// 1 where `a > b`, else 0.
+    Greater,
+    /// 1 where `a >= b`, else 0.
+    GreaterEqual,
 }
 
 impl BinaryFn {
@@ -55,6 +65,11 @@ impl BinaryFn {
                     a * b
                 }
             }
+            BinaryFn::Equal => f64::from(a == b),
+            BinaryFn::Less => f64::from(a < b),
+            BinaryFn::LessEqual => f64::from(a <= b),
+            BinaryFn::Greater => f64::from(a > b),
+            BinaryFn::GreaterEqual => f64::from(a >= b),
         }
     }
 }
@@ -106,8 +121,76 @@ impl OpSpec for Binary {
         output(self.name(), &TensorType::f32(shape), y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, a, b) = (site.dy()?, site.inputs[0], site.inputs[1]);
+        let (wants_a, wants_b) = (site.wants(0), site.wants(1));
+        let (mut da, mut db) = (None, None);
+        match self.function {
+            BinaryFn::Add => (da, db) = (Some(dy), Some(dy)),
+            BinaryFn::Sub => {
+                da = Some(dy);
+                if wants_b {
+                    db = Some(site.unary(UnaryFn::Neg, dy)?);
+                }
+            }
+            BinaryFn::Mul => {
+                if wants_a {
+                    da = Some(site.product(dy, b)?);
+                }
+                if wants_b {
+                    db = Some(site.product(dy, a)?);
+                }
+            }
+            BinaryFn::Div => {
+                let quotient = site.binary(BinaryFn::Div, dy, b)?;
+                da = Some(quotient);
+                if wants_b {
+                    let scaled = site.product(quotient, site.outputs[0])?;
+                    db = Some(site.unary(UnaryFn::Neg, scaled)?);
+                }
+            }
+            BinaryFn::Max | BinaryFn::Min => {
+                // Where both are equal the first takes it all, as in TensorFlow.
+                let wins = if self.function == BinaryFn::Max { BinaryFn::GreaterEqual } else { BinaryFn::LessEqual };
+                let first = site.binary(wins, a, b)?;
+                let own = site.product(dy, first)?;
+                da = Some(own);
+                if wants_b {
+                    db = Some(site.binary(BinaryFn::Sub, dy, own)?);
+                }
+            }
+            BinaryFn::Prelu => {
+                // At 0 neither side counts, as in Keras, which adds two rectified halves.
+                let zero = site.scalar(0.0);
+                let below = site.binary(BinaryFn::Min, a, zero)?;
+                if wants_a {
+                    let positive = site.binary(BinaryFn::Greater, a, zero)?;
+                    let negative = site.binary(BinaryFn::Less, a, zero)?;
+                    let sloped = site.product(negative, b)?;
+                    let slope = site.binary(BinaryFn::Add, positive, sloped)?;
+                    da = Some(site.product(dy, slope)?);
+                }
+                if wants_b {
+                    db = Some(site.product(dy, below)?);
+                }
+            }
+            BinaryFn::Equal
+            | BinaryFn::Less
+            | BinaryFn::LessEqual
+            | BinaryFn::Greater
+            | BinaryFn::GreaterEqual => {
+                return Ok(Gradient::NotDifferentiable("a comparison jumps between 0 and 1"));
+            }
+        }
+        let mut gradients = Vec::with_capacity(2);
+        for (gradient, (operand, wanted)) in [da, db].into_iter().zip([(a, wants_a), (b, wants_b)]) {
+            let shape = site.shape(operand);
+            gradients.push(match gradient.filter(|_| wanted) {
+                Some(gradient) => Some(site.summed_to(gradient, &shape)?),
+                None => None,
+            });
+        }
+        Ok(Gradient::Inputs(gradients))
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

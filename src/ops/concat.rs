@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, Slice, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -52,8 +52,18 @@ impl OpSpec for Concat {
         output(self.name(), &ty, y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let dy = site.dy()?;
+        let (mut start, mut gradients) = (0i64, Vec::with_capacity(site.inputs.len()));
+        for input in 0..site.inputs.len() {
+            let end = start + site.shape(site.inputs[input])[self.axis] as i64;
+            gradients.push(match site.wants(input) {
+                true => Some(site.emit(Slice::range(self.axis, start, Some(end)), &[dy])?),
+                false => None,
+            });
+            start = end;
+        }
+        Ok(Gradient::Inputs(gradients))
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::conv::positions;
-use super::{Cost, Epilogue, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Conv, ConvGradFilter, Cost, Epilogue, Gradient, GradientSite, OpSpec, Slice, SliceAxis, expect_f32, output, types, values};
 use crate::error::{ShapeError, WindowError};
-use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
+use crate::tensor::{Accuracy, Padding, Shape, Tensor, TensorType, Window};
 
 /// Transposed convolution.
 ///
@@ -187,8 +187,39 @@ impl OpSpec for ConvTranspose {
         output(self.name(), &TensorType::f32(site.output), y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, x, w) = (site.dy()?, site.inputs[0], site.inputs[1]);
+        let resolved = self.site(&site.types())?;
+        let (dy, mut gradients) = match self.epilogue.gradient(site, dy, 2)? {
+            Ok(found) => found,
+            Err(reason) => return Ok(Gradient::NotDifferentiable(reason)),
+        };
+        // The adjoint reads `(input - 1) * stride + extent` padded elements; what the output has beyond that no input reached.
+        let (mut pads, mut ranges) = (Vec::new(), Vec::new());
+        for (axis, own) in resolved.axes[3 - self.stride.len()..].iter().enumerate() {
+            let reached = (own.input - 1) * own.stride + (own.size - 1) * own.dilation + 1;
+            let after = reached as i64 - own.output as i64 - own.before as i64;
+            pads.push((own.before, after.max(0) as usize));
+            if after < 0 {
+                ranges.push(SliceAxis { axis: axis + 1, start: 0, end: Some(own.output as i64 + after), step: 1 });
+            }
+        }
+        let dy = if ranges.is_empty() { dy } else { site.emit(Slice { axes: ranges }, &[dy])? };
+        let window = Window {
+            stride: self.stride.clone(),
+            dilation: self.dilation.clone(),
+            padding: Padding::Explicit(pads),
+            ceil_mode: false,
+        };
+        if site.wants(0) {
+            gradients[0] = Some(site.emit(Conv::new(window.clone(), self.groups), &[dy, w])?);
+        }
+        if site.wants(1) {
+            let size = site.shape(w)[..self.stride.len()].to_vec();
+            let op = ConvGradFilter { window, size, groups: self.groups };
+            gradients[1] = Some(site.emit(op, &[dy, x])?);
+        }
+        Ok(Gradient::Inputs(gradients))
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Dim, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Dim, Gradient, GradientSite, OpSpec, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -53,8 +53,9 @@ impl OpSpec for Expand {
         output(self.name(), &ty, y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, shape) = (site.dy()?, site.shape(site.inputs[0]));
+        GradientSite::only(site.summed_to(dy, &shape)?)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

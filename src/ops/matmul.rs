@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -95,8 +95,26 @@ impl OpSpec for MatMul {
         output(self.name(), &ty, y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, a, b) = (site.dy()?, site.inputs[0], site.inputs[1]);
+        let mut gradients = vec![None, None];
+        if site.wants(0) {
+            let (op, operands) = match self.transpose_a {
+                false => (MatMul { transpose_a: false, transpose_b: !self.transpose_b }, [dy, b]),
+                true => (MatMul { transpose_a: self.transpose_b, transpose_b: true }, [b, dy]),
+            };
+            let (shape, gradient) = (site.shape(a), site.emit(op, &operands)?);
+            gradients[0] = Some(site.summed_to(gradient, &shape)?);
+        }
+        if site.wants(1) {
+            let (op, operands) = match self.transpose_b {
+                false => (MatMul { transpose_a: !self.transpose_a, transpose_b: false }, [a, dy]),
+                true => (MatMul { transpose_a: true, transpose_b: self.transpose_a }, [dy, a]),
+            };
+            let (shape, gradient) = (site.shape(b), site.emit(op, &operands)?);
+            gradients[1] = Some(site.summed_to(gradient, &shape)?);
+        }
+        Ok(Gradient::Inputs(gradients))
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -7,41 +7,59 @@ mod batch_norm;
 mod binary;
 mod concat;
 mod conv;
+mod conv_grad_filter;
 mod conv_transpose;
 mod cost;
 mod expand;
 mod gradient;
 mod matmul;
+mod moments;
 mod normalize;
 mod pad;
+mod pad_grad;
 mod pool;
+mod pool_grad;
+mod random;
 mod reduce;
 mod reshape;
 mod resize;
+mod resize_grad;
 mod slice;
+mod slice_grad;
 mod softmax;
 mod transpose;
 mod unary;
+mod unary_grad;
+mod update;
 
 pub use batch_norm::BatchNorm;
 pub use binary::{Binary, BinaryFn};
 pub use concat::Concat;
 pub use conv::{Conv, ConvSite, Epilogue, Filters};
+pub use conv_grad_filter::{ConvGradFilter, ConvGradFilterSite};
 pub use conv_transpose::{ConvTranspose, ConvTransposeSite, TransposeAxis};
 pub use cost::Cost;
 pub use expand::Expand;
-pub use gradient::Gradient;
+pub use gradient::{Gradient, GradientBuilder, GradientSite, Operand};
 pub use matmul::{MatMul, MatMulSite};
+pub use moments::Moments;
 pub use normalize::Normalize;
 pub use pad::{Pad, PadMode};
+pub use pad_grad::PadGrad;
 pub use pool::{Pool, PoolKind, PoolSite};
+pub use pool_grad::PoolGrad;
+pub use random::{Distribution, Random};
 pub use reduce::{Reduce, ReduceFn};
 pub use reshape::{Dim, Reshape};
 pub use resize::{Resize, ResizeMode};
+pub use resize_grad::ResizeGrad;
 pub use slice::{Slice, SliceAxis};
+pub use slice_grad::SliceGrad;
 pub use softmax::{Softmax, SoftmaxKind};
 pub use transpose::Transpose;
 pub use unary::{Unary, UnaryFn};
+pub use unary_grad::UnaryGrad;
+pub use update::{Update, UpdateRule};
 
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, DType, Tensor, TensorType};
@@ -63,8 +81,11 @@ pub trait OpSpec {
     /// As [`OpSpec::infer`]; nothing else goes wrong for inputs that it accepts.
     fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError>;
 
-    /// The derivative, or why there is none.
-    fn gradient(&self) -> Gradient;
+    /// The gradients of the inputs, written as further ops, or why there are none.
+    ///
+    /// # Errors
+    /// [`ShapeError`] for inputs that [`OpSpec::infer`] refuses.
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError>;
 
     /// Multiply-accumulates and bytes.
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost;
@@ -133,6 +154,24 @@ ops! {
     Resize,
     /// Repetition along axes of size 1.
     Expand,
+    /// Mean and variance of each channel.
+    Moments,
+    /// Random numbers by position.
+    Random,
+    /// The gradient of a convolution's weights.
+    ConvGradFilter,
+    /// The gradient of a pool's input.
+    PoolGrad,
+    /// The gradient of a function of each element.
+    UnaryGrad,
+    /// The gradient of a slice.
+    SliceGrad,
+    /// The gradient of mirrored and repeated padding.
+    PadGrad,
+    /// The gradient of linear upsampling.
+    ResizeGrad,
+    /// An optimizer's step on one weight.
+    Update,
 }
 
 impl std::fmt::Display for Op {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{BinaryFn, Cost, Gradient, GradientSite, OpSpec, ReduceFn, UnaryFn, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -71,8 +71,36 @@ impl OpSpec for Normalize {
         output(self.name(), &ty, y.collect())
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, x, gamma, beta) = (site.dy()?, site.inputs[0], site.inputs[1], site.inputs[2]);
+        let mean_of = |site: &mut GradientSite<'_>, value| site.reduce(ReduceFn::Mean, value, self.axes.clone(), true);
+        let mean = mean_of(site, x)?;
+        let centred = site.binary(BinaryFn::Sub, x, mean)?;
+        let squares = site.unary(UnaryFn::Square, centred)?;
+        let variance = mean_of(site, squares)?;
+        let shifted = site.unary(UnaryFn::Affine { scale: 1.0, offset: self.epsilon }, variance)?;
+        let deviation = site.unary(UnaryFn::Sqrt, shifted)?;
+        let unit = site.binary(BinaryFn::Div, centred, deviation)?;
+        let mut gradients = vec![None; 3];
+        if site.wants(2) {
+            let shape = site.shape(beta);
+            gradients[2] = Some(site.summed_to(dy, &shape)?);
+        }
+        if site.wants(1) {
+            let (shape, weighted) = (site.shape(gamma), site.product(dy, unit)?);
+            gradients[1] = Some(site.summed_to(weighted, &shape)?);
+        }
+        if site.wants(0) {
+            let scaled = site.product(dy, gamma)?;
+            let average = mean_of(site, scaled)?;
+            let along = site.product(scaled, unit)?;
+            let slope = mean_of(site, along)?;
+            let projected = site.product(unit, slope)?;
+            let rest = site.binary(BinaryFn::Sub, scaled, average)?;
+            let rest = site.binary(BinaryFn::Sub, rest, projected)?;
+            gradients[0] = Some(site.binary(BinaryFn::Div, rest, deviation)?);
+        }
+        Ok(Gradient::Inputs(gradients))
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

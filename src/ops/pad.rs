@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, PadGrad, Slice, SliceAxis, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Tensor, TensorType};
 
@@ -29,7 +29,7 @@ pub struct Pad {
 
 impl Pad {
     /// The input position along an axis of `size` elements that fills position `index` of the output.
-    fn source(&self, index: usize, before: usize, size: usize) -> Option<usize> {
+    pub(super) fn source(&self, index: usize, before: usize, size: usize) -> Option<usize> {
         let position = index as i64 - before as i64;
         let last = size as i64 - 1;
         let position = match self.mode {
@@ -86,8 +86,21 @@ impl OpSpec for Pad {
         output(self.name(), &ty, y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, input) = (site.dy()?, site.shape(site.inputs[0]));
+        let gradient = match self.mode {
+            PadMode::Constant(_) => {
+                let range = |(axis, &(before, _)): (usize, &(usize, usize))| SliceAxis {
+                    axis,
+                    start: before as i64,
+                    end: Some((before + input[axis]) as i64),
+                    step: 1,
+                };
+                site.emit(Slice { axes: self.pads.iter().enumerate().map(range).collect() }, &[dy])?
+            }
+            PadMode::Reflect | PadMode::Edge => site.emit(PadGrad { pad: self.clone(), input }, &[dy])?,
+        };
+        GradientSite::only(gradient)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::conv::positions;
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, PoolGrad, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, AxisWindow, Shape, Tensor, TensorType, Window};
 
@@ -107,8 +107,14 @@ impl OpSpec for Pool {
         output(self.name(), &TensorType::f32(site.output), y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, shape) = (site.dy()?, site.shape(site.inputs[0]));
+        let op = PoolGrad { pool: self.clone(), input: shape };
+        let gradient = match self.kind {
+            PoolKind::Max => site.emit(op, &[dy, site.inputs[0], site.outputs[0]])?,
+            PoolKind::Average { .. } => site.emit(op, &[dy])?,
+        };
+        GradientSite::only(gradient)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

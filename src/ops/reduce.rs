@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{BinaryFn, Cost, Gradient, GradientSite, OpSpec, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -88,8 +88,24 @@ impl OpSpec for Reduce {
         output(self.name(), &ty, sums.into_iter().map(|sum| (sum / divisor) as f32).collect())
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, x) = (site.dy()?, site.inputs[0]);
+        let shape = site.shape(x);
+        let kept = self.shape(&shape, true);
+        let mut gradient = site.reshaped(dy, &kept)?;
+        match self.function {
+            ReduceFn::Sum => {}
+            ReduceFn::Mean => gradient = site.scaled(gradient, 1.0 / self.length(&shape) as f32)?,
+            ReduceFn::Max | ReduceFn::Min => {
+                // Elements that are equally extreme share, as in TensorFlow.
+                let extreme = site.reshaped(site.outputs[0], &kept)?;
+                let chosen = site.binary(BinaryFn::Equal, x, extreme)?;
+                let count = site.reduce(ReduceFn::Sum, chosen, self.axes.clone(), true)?;
+                let share = site.binary(BinaryFn::Div, gradient, count)?;
+                return GradientSite::only(site.product(chosen, share)?);
+            }
+        }
+        GradientSite::only(site.expanded(gradient, &shape)?)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, types};
+use super::{Cost, Gradient, GradientSite, OpSpec, types};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -85,8 +85,9 @@ impl OpSpec for Reshape {
         inputs[0].reshaped(shape).map(|tensor| vec![tensor]).map_err(|source| ShapeError::Tensor { op, source })
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, shape) = (site.dy()?, site.shape(site.inputs[0]));
+        GradientSite::only(site.reshaped(dy, &shape)?)
     }
 
     fn cost(&self, _inputs: &[TensorType], _outputs: &[TensorType]) -> Cost {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, ReduceFn, ResizeGrad, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Tensor, TensorType};
 
@@ -27,7 +27,7 @@ pub struct Resize {
 
 impl Resize {
     /// The two input positions around output `index` and the weight of the second.
-    fn neighbours(&self, index: usize, factor: usize, size: usize) -> (usize, usize, f64) {
+    pub(super) fn neighbours(&self, index: usize, factor: usize, size: usize) -> (usize, usize, f64) {
         if self.mode == ResizeMode::Nearest || factor == 1 {
             return (index / factor, index / factor, 0.0);
         }
@@ -79,8 +79,22 @@ impl OpSpec for Resize {
         output(self.name(), &ty, y.collect())
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, input) = (site.dy()?, site.shape(site.inputs[0]));
+        if self.mode == ResizeMode::Linear {
+            return GradientSite::only(site.emit(ResizeGrad { resize: self.clone(), input }, &[dy])?);
+        }
+        // Every element was repeated: the gradients of its copies add up.
+        let (mut blocks, mut axes) = (Vec::new(), Vec::new());
+        for (&size, &factor) in input.iter().zip(&self.factors) {
+            blocks.push(size);
+            if factor > 1 {
+                axes.push(blocks.len());
+                blocks.push(factor);
+            }
+        }
+        let split = site.reshaped(dy, &blocks.into())?;
+        GradientSite::only(site.reduce(ReduceFn::Sum, split, axes, false)?)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

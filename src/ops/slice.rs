@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, SliceGrad, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -107,8 +107,9 @@ impl OpSpec for Slice {
         output(self.name(), &ty, y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, input) = (site.dy()?, site.shape(site.inputs[0]));
+        GradientSite::only(site.emit(SliceGrad { slice: self.clone(), input }, &[dy])?)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{BinaryFn, Cost, Gradient, GradientSite, OpSpec, ReduceFn, UnaryFn, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Tensor, TensorType};
 
@@ -84,8 +84,33 @@ impl OpSpec for Softmax {
         output(self.name(), &ty, y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let (dy, y, axes) = (site.dy()?, site.outputs[0], vec![self.axis]);
+        let gradient = match self.kind {
+            SoftmaxKind::Softmax => {
+                let weighted = site.product(dy, y)?;
+                let sum = site.reduce(ReduceFn::Sum, weighted, axes, true)?;
+                let centred = site.binary(BinaryFn::Sub, dy, sum)?;
+                site.product(y, centred)?
+            }
+            SoftmaxKind::LogSoftmax => {
+                let sum = site.reduce(ReduceFn::Sum, dy, axes, true)?;
+                let share = site.unary(UnaryFn::Exp, y)?;
+                let mean = site.product(share, sum)?;
+                site.binary(BinaryFn::Sub, dy, mean)?
+            }
+            SoftmaxKind::Sparsemax => {
+                let zero = site.scalar(0.0);
+                let support = site.binary(BinaryFn::Greater, y, zero)?;
+                let inside = site.product(dy, support)?;
+                let sum = site.reduce(ReduceFn::Sum, inside, axes.clone(), true)?;
+                let count = site.reduce(ReduceFn::Sum, support, axes, true)?;
+                let mean = site.binary(BinaryFn::Div, sum, count)?;
+                let centred = site.binary(BinaryFn::Sub, dy, mean)?;
+                site.product(support, centred)?
+            }
+        };
+        GradientSite::only(gradient)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Tensor, TensorType};
 
@@ -51,8 +51,13 @@ impl OpSpec for Transpose {
         output(self.name(), &ty, y)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let mut perm = vec![0; self.perm.len()];
+        for (output, &input) in self.perm.iter().enumerate() {
+            perm[input] = output;
+        }
+        let dy = site.dy()?;
+        GradientSite::only(site.emit(Transpose { perm }, &[dy])?)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

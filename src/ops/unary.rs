@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, UnaryGrad, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Tensor, TensorType};
 
@@ -290,8 +290,16 @@ impl OpSpec for Unary {
         output(self.name(), ty, x.iter().map(|&x| self.function.evaluate(f64::from(x)) as f32).collect())
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        let dy = site.dy()?;
+        match self.function {
+            UnaryFn::Affine { scale, .. } => GradientSite::only(site.scaled(dy, scale)?),
+            UnaryFn::Neg => GradientSite::only(site.scaled(dy, -1.0)?),
+            function => {
+                let source = if function.derives_from_output() { site.outputs[0] } else { site.inputs[0] };
+                GradientSite::only(site.emit(UnaryGrad { function }, &[source, dy])?)
+            }
+        }
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

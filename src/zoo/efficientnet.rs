@@ -1,11 +1,10 @@
 //! EfficientNetB0 (Tan and Le 2019), as in `keras.applications`.
 
 use super::blocks::{activate, conv, correct_pad, depthwise, norm, pad};
-use super::mobilenet::identity;
 use super::options::Options;
 use crate::error::ZooError;
 use crate::layers::{
-    Activation, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, Merge, Model, Normalization, Padding, Rescaling,
+    Activation, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, Merge, Model, Noise, Normalization, Padding, Rescaling,
     Reshaping,
 };
 
@@ -32,6 +31,8 @@ pub(super) fn b0(options: &Options<'_>) -> Result<Model, ZooError> {
     let x = norm(&x, "stem_bn", 1e-3);
     let mut x = activate(&x, "stem_activation", Activation::SILU);
     let mut map = size.div_ceil(2);
+    let blocks: usize = STAGES.iter().map(|stage| stage.1).sum();
+    let mut block = 0;
     for (stage, (kernel, repeats, stage_in, out, expansion, first_stride)) in STAGES.into_iter().enumerate() {
         for repeat in 0..repeats {
             let (channels, stride) = if repeat == 0 { (stage_in, first_stride) } else { (out, 1) };
@@ -63,16 +64,19 @@ pub(super) fn b0(options: &Options<'_>) -> Result<Model, ZooError> {
             x = conv(&x, &named("project_conv"), (out, 1), 1, Padding::Same);
             x = norm(&x, &named("project_bn"), 1e-3);
             if stride == 1 && channels == out {
-                x = identity(&x, "Dropout", &named("drop"));
+                // Stochastic depth: whole pictures skip the block, more of them the deeper it lies.
+                let skip = Noise::dropout(0.2 * block as f32 / blocks as f32);
+                x = skip.noise_shape(vec![None, Some(1), Some(1), Some(1)]).named(named("drop")).call(&x);
                 x = Merge::Add.named(named("add")).call_many(&[&x, &start]);
             }
+            block += 1;
         }
     }
     let x = conv(&x, "top_conv", (1280, 1), 1, Padding::Same);
     let x = norm(&x, "top_bn", 1e-3);
     let x = activate(&x, "top_activation", Activation::SILU);
     let x = GlobalPooling2D::average().named("avg_pool").call(&x);
-    let x = identity(&x, "Dropout", "top_dropout");
+    let x = Noise::dropout(0.2).named("top_dropout").call(&x);
     let x = Dense::new(classes).activation(Activation::SOFTMAX).named("predictions").call(&x);
     Ok(Model::named("efficientnetb0", &[input], &[x])?)
 }

@@ -4,8 +4,7 @@ use super::blocks::{activate, conv, correct_pad, depthwise, make_divisible, norm
 use super::options::Options;
 use crate::error::ZooError;
 use crate::layers::{
-    Activation, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, Merge, Model, Padding, PassThrough, Reshaping,
-    SymbolicTensor,
+    Activation, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, Merge, Model, Noise, Padding, Reshaping,
 };
 
 /// Output channels (times alpha) and stride of the thirteen separable blocks.
@@ -48,16 +47,11 @@ pub(super) fn v1(options: &Options<'_>) -> Result<Model, ZooError> {
         x = activate(&x, &format!("conv_pw_{id}_relu"), Activation::RELU6);
     }
     let x = GlobalPooling2D::average().keepdims(true).layer().call(&x);
-    let x = identity(&x, "Dropout", "dropout");
+    let x = Noise::dropout(1e-3).named("dropout").call(&x);
     let x = Conv2D::new(classes, 1).padding(Padding::Same).named("conv_preds").call(&x);
     let x = Reshaping::Reshape(vec![Some(classes)]).named("reshape_2").call(&x);
     let x = activate(&x, "predictions", Activation::SOFTMAX);
     Ok(Model::named(format!("mobilenet_{alpha:.2}_{size}"), &[input], &[x])?)
-}
-
-/// A layer of a class that is the identity at inference.
-pub(super) fn identity(x: &SymbolicTensor, class: &str, name: &str) -> SymbolicTensor {
-    PassThrough::of_class(class).map_or_else(|| x.clone(), |layer| layer.named(name).call(x))
 }
 
 /// Expansion, output channels (times alpha), blocks and first stride of the stages.

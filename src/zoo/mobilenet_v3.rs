@@ -1,11 +1,10 @@
 //! MobileNetV3 (Howard et al. 2019), as in `keras.applications`.
 
 use super::blocks::{activate, conv, correct_pad, depthwise, make_divisible, norm, pad};
-use super::mobilenet::identity;
 use super::options::Options;
 use crate::error::ZooError;
 use crate::layers::{
-    Activation, Conv2D, DataFormat, GlobalPooling2D, Input, IntoLayer, Merge, Model, Padding, Rescaling, Reshaping,
+    Activation, Conv2D, DataFormat, GlobalPooling2D, Input, IntoLayer, Merge, Model, Noise, Padding, Rescaling, Reshaping,
     SymbolicTensor,
 };
 use crate::ops::UnaryFn;
@@ -117,7 +116,7 @@ fn build(options: &Options<'_>, blocks: &[Block], last_point: usize, kind: &str)
     let x = GlobalPooling2D::average().keepdims(true).layer().call(&x);
     let x = Conv2D::new(last_point, 1).padding(Padding::Same).named("conv_2").call(&x);
     let x = activate(&x, "conv_2_act", swish);
-    let x = identity(&x, "Dropout", "dropout");
+    let x = Noise::dropout(0.2).named("dropout").call(&x);
     let x = Conv2D::new(classes, 1).padding(Padding::Same).named("logits").call(&x);
     let x = Reshaping::Flatten(DataFormat::ChannelsLast).layer().call(&x);
     let x = activate(&x, "predictions", Activation::SOFTMAX);

@@ -1,11 +1,11 @@
 //! A model put into a graph call by call, so that every node and every value is known by the call it belongs to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
-use crate::layers::layer::Mode;
+use crate::layers::layer::{Emission, Mode};
 use crate::layers::{Model, TensorRef};
 use crate::tensor::TensorType;
 
@@ -37,7 +37,7 @@ pub(super) fn trace(
         let full: Vec<usize> = [batch].into_iter().chain(shape.iter().copied()).collect();
         inputs.push(graph.input(input.name.clone(), TensorType::f32(full)));
     }
-    let calls = trace_calls(model, &inputs, "", &mut graph, &mut HashMap::new())?;
+    let calls = trace_calls(model, &inputs, "", &mut graph, &mut Emission::default())?;
     for (name, output) in model.outputs() {
         let value =
             find(&inputs, &calls, *output).ok_or_else(|| wrong(model, format!("output `{name}` does not exist")))?;
@@ -51,7 +51,7 @@ fn trace_calls(
     inputs: &[ValueId],
     scope: &str,
     graph: &mut Graph,
-    constants: &mut HashMap<usize, ValueId>,
+    emission: &mut Emission,
 ) -> Result<Vec<Traced>, LayerError> {
     let mut calls: Vec<Traced> = Vec::with_capacity(model.calls().len());
     for call in model.calls() {
@@ -62,14 +62,14 @@ fn trace_calls(
         let first = graph.nodes().len();
         let (outputs, inner) = match layer.layer().as_model() {
             Some(nested) => {
-                let inner = trace_calls(nested, &operands, &join(scope, layer.name()), graph, constants)?;
+                let inner = trace_calls(nested, &operands, &join(scope, layer.name()), graph, emission)?;
                 let outputs: Option<Vec<ValueId>> =
                     nested.outputs().iter().map(|(_, output)| find(&operands, &inner, *output)).collect();
                 (outputs.ok_or_else(|| wrong(nested, "an output does not exist"))?, inner)
             }
             None => {
                 let mode = Mode { values: true, training: false, scope };
-                (layer.emit(graph, constants, mode, &operands)?, Vec::new())
+                (layer.emit(graph, emission, mode, &operands)?, Vec::new())
             }
         };
         calls.push(Traced { nodes: first..graph.nodes().len(), outputs, inner });

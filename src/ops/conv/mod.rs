@@ -1,12 +1,13 @@
 //! Convolution: one op for dense, grouped, depthwise, pointwise and shared-kernel filters over 0 to 3 spatial axes.
 
+mod gradient;
 mod reference;
 
 pub(super) use reference::positions;
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, OpSpec, UnaryFn, expect_f32};
+use super::{Cost, Gradient, GradientSite, OpSpec, UnaryFn, expect_f32};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, AxisWindow, Shape, Tensor, TensorType, Window};
 
@@ -236,8 +237,8 @@ impl OpSpec for Conv {
         reference::conv(self, inputs)
     }
 
-    fn gradient(&self) -> Gradient {
-        Gradient::UNAVAILABLE
+    fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
+        gradient::conv(self, site)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {

@@ -1,0 +1,190 @@
+//! The gradients of all cases made with Keras, on the CPU reference and on the GPU by every accepting kernel.
+//!
+//! The folder is `KERAS_GOLDENS` (default `../shared/goldens/keras`): a `manifest.json` and one `.npz` per case, with the
+//! gradients of `sum(y * dy)`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use wgconv::cpu;
+use wgconv::gpu::{Device, Executable, ShaderChecks, SharedWeights};
+use wgconv::graph::{Graph, ValueId};
+use wgconv::kernels::candidates;
+use wgconv::layers::{Input, Model, SymbolicTensor, layer_from_config};
+use wgconv::passes::{FoldCache, optimize};
+use wgconv::plan::plan;
+use wgconv::tensor::{Accuracy, Tensor, compare};
+use wgconv::train::gradients;
+
+type Archive = npyz::npz::NpzArchive<std::io::BufReader<std::fs::File>>;
+
+struct Case {
+    id: String,
+    graph: Graph,
+    inputs: BTreeMap<String, Tensor>,
+    /// Keras's gradients, by the name of the graph's output.
+    expected: BTreeMap<String, Tensor>,
+}
+
+fn folder() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/goldens/keras");
+    let folder = std::env::var_os("KERAS_GOLDENS").map_or(default, PathBuf::from);
+    if !folder.join("manifest.json").is_file() {
+        println!("skipped: no manifest.json in {} (set KERAS_GOLDENS)", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+fn array(archive: &mut Archive, name: &str) -> Option<Tensor> {
+    let npy = archive.by_name(name).unwrap()?;
+    let shape: Vec<usize> = npy.shape().iter().map(|&size| size as usize).collect();
+    Some(Tensor::from_f32(shape, npy.into_vec::<f32>().unwrap()).unwrap())
+}
+
+fn load(folder: &Path, entry: &Value) -> Result<Case, String> {
+    let id = entry["id"].as_str().unwrap().to_string();
+    let mut config: Map<String, Value> = entry["config"].as_object().cloned().unwrap_or_default();
+    config.insert("name".into(), "layer".into());
+    let layer = layer_from_config(entry["layer"].as_str().unwrap(), &config).map_err(|e| e.to_string())?;
+    // Without training a batch normalisation uses its moving statistics.
+    layer.set_trainable(entry["training"].as_bool() == Some(true) || entry["layer"] != "BatchNormalization");
+    let mut archive = Archive::open(folder.join(format!("{id}.npz"))).map_err(|e| e.to_string())?;
+    let count = entry["inputs"].as_array().unwrap().len();
+    let arrays: Vec<Tensor> = (0..count).map(|i| array(&mut archive, &format!("x{i}")).unwrap()).collect();
+    let symbols: Vec<SymbolicTensor> = arrays
+        .iter()
+        .enumerate()
+        .map(|(i, x)| Input::open(format!("x{i}"), x.shape()[1..].iter().map(|&size| Some(size)).collect()))
+        .collect();
+    let output = layer.call_many(&symbols.iter().collect::<Vec<_>>());
+    let model = Model::new(&symbols, &[output]).map_err(|e| e.to_string())?;
+    let training = model.training_graph(arrays[0].shape()[0], &BTreeMap::new()).map_err(|e| e.to_string())?;
+    let mut graph = training.graph;
+    let mut inputs: BTreeMap<String, Tensor> = BTreeMap::new();
+    let (mut wanted, mut names): (Vec<ValueId>, Vec<String>) = (Vec::new(), Vec::new());
+    for weight in &training.weights {
+        let name = weight.weight.spec().name;
+        inputs.insert(weight.name.clone(), array(&mut archive, &format!("w.{name}")).unwrap());
+        wanted.push(weight.value);
+        names.push(format!("g.{name}"));
+    }
+    for (i, x) in arrays.into_iter().enumerate() {
+        let name = format!("x{i}");
+        wanted.push(*graph.inputs().iter().find(|&&id| graph.value(id).name == name).unwrap());
+        names.push(format!("d{name}"));
+        inputs.insert(name, x);
+    }
+    let y = training.outputs[0].1;
+    let dy = graph.input("dy", graph.ty(y).clone());
+    inputs.insert("dy".into(), array(&mut archive, "dy").ok_or("no dy")?);
+    let found = gradients(&mut graph, &[(y, dy)], &wanted).map_err(|e| e.to_string())?;
+    let mut expected = BTreeMap::new();
+    for (name, gradient) in names.into_iter().zip(found) {
+        match (gradient, array(&mut archive, &name)) {
+            (Some(gradient), Some(values)) => {
+                graph.output(name.clone(), gradient);
+                expected.insert(name, values);
+            }
+            (None, Some(_)) => return Err(format!("{name}: Keras has a gradient")),
+            // Keras has none for weights that it does not train.
+            (_, None) => {}
+        }
+    }
+    if expected.is_empty() { Err("no gradient to compare".into()) } else { Ok(Case { id, graph, inputs, expected }) }
+}
+
+fn cases() -> Vec<Result<Case, String>> {
+    let Some(folder) = folder() else { return Vec::new() };
+    let text = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&text).unwrap();
+    let entries = manifest["cases"].as_array().unwrap();
+    let loaded: Vec<_> = entries
+        .iter()
+        // Keras has no result for a few cases.
+        .filter(|entry| entry.get("output").is_some())
+        .map(|entry| load(&folder, entry).map_err(|why| format!("{}: {why}", entry["id"])))
+        .collect();
+    println!("{} cases with gradients", loaded.len());
+    loaded
+}
+
+/// The loosest class among the ops of a graph, and the result as one rounding of a double precision computation.
+fn accuracy(graph: &Graph) -> Accuracy {
+    let classes = graph.nodes().iter().map(|node| node.op.spec().accuracy(&graph.input_types(node)));
+    classes.fold(Accuracy::Elementwise, Accuracy::and)
+}
+
+fn check(case: &Case, graph: &Graph, outputs: &[Tensor], accuracy: Accuracy, scale: f64) -> Result<(), String> {
+    for ((name, _), tensor) in graph.outputs().iter().zip(outputs) {
+        let comparison = compare(tensor, &case.expected[name], accuracy, scale);
+        if !comparison.pass {
+            return Err(format!("{name}: {comparison}"));
+        }
+    }
+    Ok(())
+}
+
+fn report(failures: Vec<String>) {
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_reference_has_the_gradients_of_keras() {
+    let mut failures = Vec::new();
+    for case in cases() {
+        let result = case.and_then(|case| {
+            let outputs = cpu::run(&case.graph, &case.inputs).map_err(|e| format!("{}: {e}", case.id))?;
+            // Every op rounds once.
+            let ops = case.graph.nodes().len() as f64;
+            check(&case, &case.graph, &outputs, Accuracy::Elementwise, ops).map_err(|e| format!("{}: {e}", case.id))
+        });
+        failures.extend(result.err());
+    }
+    report(failures);
+}
+
+/// Plans with one kernel preferred wherever it accepts, and compares; `false` where it is not used at all.
+fn run_on_gpu(device: &Device, case: &Case, graph: &Graph, preferred: &str) -> Result<bool, String> {
+    let planned = plan(graph, device.traits(), |_, kernels| {
+        let mut order: Vec<_> = kernels.iter().collect();
+        order.sort_by_key(|kernel| kernel.stem != preferred);
+        order
+    })
+    .map_err(|e| e.to_string())?;
+    if !preferred.is_empty() && !planned.steps.iter().any(|step| step.kernel == preferred) {
+        return Ok(false);
+    }
+    let executable = Executable::compile(device, Arc::new(planned), &SharedWeights::default(), &|_, _| {})
+        .map_err(|e| e.to_string())?;
+    executable.poison().map_err(|e| e.to_string())?;
+    let inputs: Vec<Tensor> = graph.inputs().iter().map(|&id| case.inputs[&graph.value(id).name].clone()).collect();
+    let outputs = executable.run(&inputs).map_err(|e| e.to_string())?;
+    check(case, graph, &outputs, accuracy(graph), 1.0).map(|()| true)
+}
+
+#[test]
+fn every_kernel_has_the_gradients_of_keras() {
+    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_default();
+    let device =
+        pollster::block_on(Device::request(&wanted, ShaderChecks::Off)).expect("the tests need a Vulkan driver");
+    let (mut failures, mut runs) = (Vec::new(), 0);
+    for case in cases() {
+        let Ok(case) = case else { continue };
+        let (optimized, _) = optimize(case.graph.clone(), &FoldCache::default()).unwrap();
+        for graph in [&case.graph, &optimized] {
+            let stems: BTreeSet<&str> =
+                graph.nodes().iter().flat_map(|node| candidates(&node.op)).map(|kernel| kernel.stem).collect();
+            for stem in stems {
+                match run_on_gpu(&device, &case, graph, stem) {
+                    Ok(ran) => runs += usize::from(ran),
+                    Err(why) => failures.push(format!("{} by {stem}: {why}", case.id)),
+                }
+            }
+        }
+    }
+    println!("{runs} runs");
+    report(failures);
+}
