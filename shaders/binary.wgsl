@@ -13,6 +13,11 @@ fn apply(a: T, b: T) -> T {
 {% elif function == "max" %}    return select(b, a, (a >= b) | ({{ is_nan("a", T) }}));
 {% elif function == "min" %}    return select(b, a, (a <= b) | ({{ is_nan("a", T) }}));
 {% elif function == "prelu" %}    return select(a * b, a, a >= T(0.0));
+{% elif function == "equal" %}    return select(T(0.0), T(1.0), a == b);
+{% elif function == "less" %}    return select(T(0.0), T(1.0), a < b);
+{% elif function == "less_equal" %}    return select(T(0.0), T(1.0), a <= b);
+{% elif function == "greater" %}    return select(T(0.0), T(1.0), a > b);
+{% elif function == "greater_equal" %}    return select(T(0.0), T(1.0), a >= b);
 {% else %}    this function has no WGSL: {{ function }}
 {% endif %}
 }

@@ -58,8 +58,20 @@ mod tests {
     use crate::ops::{Binary, BinaryFn};
     use crate::tensor::TensorType;
 
-    const FUNCTIONS: [BinaryFn; 7] =
-        [BinaryFn::Add, BinaryFn::Sub, BinaryFn::Mul, BinaryFn::Div, BinaryFn::Max, BinaryFn::Min, BinaryFn::Prelu];
+    const FUNCTIONS: [BinaryFn; 12] = [
+        BinaryFn::Add,
+        BinaryFn::Sub,
+        BinaryFn::Mul,
+        BinaryFn::Div,
+        BinaryFn::Max,
+        BinaryFn::Min,
+        BinaryFn::Prelu,
+        BinaryFn::Equal,
+        BinaryFn::Less,
+        BinaryFn::LessEqual,
+        BinaryFn::Greater,
+        BinaryFn::GreaterEqual,
+    ];
 
     /// The element type and the rank that a pair of shapes is computed with.
     fn variant(a: &[usize], b: &[usize]) -> (String, u64) {

@@ -1,9 +1,7 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_lane, conv_transpose,
-    dense_lane, depthwise, depthwise_lane, expand, matmul, matmul_tile, normalize, pad, pointwise, pointwise_lane,
-    pool, reduce, resize, shared_depthwise, shared_depthwise_lane, slice, softmax, transpose, transpose_tile, unary,
+    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter, conv_lane, conv_transpose, dense_lane, depthwise, depthwise_lane, expand, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -49,6 +47,15 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("pointwise_lane", include_str!("../../shaders/pointwise_lane.wgsl")),
     ("shared_depthwise_lane", include_str!("../../shaders/shared_depthwise_lane.wgsl")),
     ("unary", include_str!("../../shaders/unary.wgsl")),
+    ("conv_grad_filter", include_str!("../../shaders/conv_grad_filter.wgsl")),
+    ("moments", include_str!("../../shaders/moments.wgsl")),
+    ("pad_grad", include_str!("../../shaders/pad_grad.wgsl")),
+    ("pool_grad", include_str!("../../shaders/pool_grad.wgsl")),
+    ("random", include_str!("../../shaders/random.wgsl")),
+    ("resize_grad", include_str!("../../shaders/resize_grad.wgsl")),
+    ("slice_grad", include_str!("../../shaders/slice_grad.wgsl")),
+    ("unary_grad", include_str!("../../shaders/unary_grad.wgsl")),
+    ("update", include_str!("../../shaders/update.wgsl")),
 ];
 
 /// The kernels that may take an op, the fastest first and the one that takes every case last.
@@ -83,6 +90,15 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         ],
         Op::ConvTranspose(_) => &[conv_transpose::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
+        Op::UnaryGrad(_) => &[unary_grad::KERNEL],
+        Op::ConvGradFilter(_) => &[conv_grad_filter::KERNEL],
+        Op::PoolGrad(_) => &[pool_grad::KERNEL],
+        Op::SliceGrad(_) => &[slice_grad::KERNEL],
+        Op::PadGrad(_) => &[pad_grad::KERNEL],
+        Op::ResizeGrad(_) => &[resize_grad::KERNEL],
+        Op::Moments(_) => &[moments::KERNEL],
+        Op::Random(_) => &[random::KERNEL],
+        Op::Update(_) => &[update::KERNEL],
         _ => &[],
     }
 }

@@ -29,10 +29,17 @@ pub struct Pad {
 
 impl Pad {
     /// The input position along an axis of `size` elements that fills position `index` of the output.
-    pub(super) fn source(&self, index: usize, before: usize, size: usize) -> Option<usize> {
+    fn source(&self, index: usize, before: usize, size: usize) -> Option<usize> {
+        self.mode.source(index, before, size)
+    }
+}
+
+impl PadMode {
+    /// The input position along an axis of `size` elements that fills position `index` of the output.
+    pub(super) fn source(self, index: usize, before: usize, size: usize) -> Option<usize> {
         let position = index as i64 - before as i64;
         let last = size as i64 - 1;
-        let position = match self.mode {
+        let position = match self {
             PadMode::Constant(_) => return (0..=last).contains(&position).then_some(position as usize),
             PadMode::Edge => position.clamp(0, last),
             PadMode::Reflect if position < 0 => -position,
@@ -98,7 +105,14 @@ impl OpSpec for Pad {
                 };
                 site.emit(Slice { axes: self.pads.iter().enumerate().map(range).collect() }, &[dy])?
             }
-            PadMode::Reflect | PadMode::Edge => site.emit(PadGrad { pad: self.clone(), input }, &[dy])?,
+            PadMode::Reflect | PadMode::Edge => {
+                let mut gradient = dy;
+                for (axis, &(before, after)) in self.pads.iter().enumerate().filter(|(_, pads)| **pads != (0, 0)) {
+                    let op = PadGrad { mode: self.mode, axis, before, after };
+                    gradient = site.emit(op, &[gradient])?;
+                }
+                gradient
+            }
         };
         GradientSite::only(gradient)
     }

@@ -2,17 +2,40 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, GradientSite, OpSpec, Pad, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, Pad, PadMode, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
-/// The gradient of a padding's input. One input, `dy`.
+/// The gradient of a padding along one axis. One input, `dy`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PadGrad {
-    /// The padding whose gradient it is.
-    pub pad: Pad,
-    /// Shape of the padding's input.
-    pub input: Shape,
+    /// What stood in the added elements.
+    pub mode: PadMode,
+    /// The padded axis.
+    pub axis: usize,
+    /// Elements that were added in front.
+    pub before: usize,
+    /// Elements that were added behind.
+    pub after: usize,
+}
+
+impl PadGrad {
+    /// The shape before padding.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when the axis does not exist or is too short to have been padded like this.
+    pub fn input(&self, padded: &Shape) -> Result<Shape, ShapeError> {
+        let wrong = || {
+            let (before, after) = (self.before, self.after);
+            ShapeError::mismatch("PadGrad", format!("axis {} of {padded} was not padded by {before} + {after}", self.axis))
+        };
+        let mut shape = padded.to_vec();
+        let size = shape.get_mut(self.axis).ok_or_else(wrong)?;
+        let least = if self.mode == PadMode::Reflect { self.before.max(self.after) + 1 } else { 1 };
+        let taken = self.before.checked_add(self.after).and_then(|added| size.checked_sub(added));
+        *size = taken.filter(|&size| size >= least).ok_or_else(wrong)?;
+        Ok(shape.into())
+    }
 }
 
 impl OpSpec for PadGrad {
@@ -22,28 +45,18 @@ impl OpSpec for PadGrad {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
         expect_f32(self.name(), inputs, 1)?;
-        let padded = self.pad.infer(&[TensorType::f32(self.input.clone())])?.remove(0);
-        match inputs[0] == padded {
-            true => Ok(vec![TensorType::f32(self.input.clone())]),
-            false => {
-                Err(ShapeError::mismatch(self.name(), format!("{} was given where {padded} is expected", inputs[0])))
-            }
-        }
+        Ok(vec![TensorType::f32(self.input(&inputs[0].shape)?)])
     }
 
     fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
         let ty = self.infer(&types(inputs))?.remove(0);
-        let dy = values(self.name(), inputs)?[0];
-        let (padded, strides) = (inputs[0].shape(), self.input.strides());
-        let own = padded.strides();
-        let mut dx = vec![0f64; self.input.elements()];
+        let (dy, padded) = (values(self.name(), inputs)?[0], inputs[0].shape());
+        let inner: usize = padded[self.axis + 1..].iter().product();
+        let (long, short) = (padded[self.axis], ty.shape[self.axis]);
+        let mut dx = vec![0f64; ty.shape.elements()];
         for (i, &dy) in dy.iter().enumerate() {
-            let offset = (0..padded.rank()).try_fold(0, |offset, axis| {
-                let index = i / own[axis] % padded[axis];
-                Some(offset + self.pad.source(index, self.pad.pads[axis].0, self.input[axis])? * strides[axis])
-            });
-            if let Some(offset) = offset {
-                dx[offset] += f64::from(dy);
+            if let Some(source) = self.mode.source(i / inner % long, self.before, short) {
+                dx[(i / inner / long * short + source) * inner + i % inner] += f64::from(dy);
             }
         }
         output(self.name(), &ty, dx.into_iter().map(|sum| sum as f32).collect())
@@ -51,15 +64,16 @@ impl OpSpec for PadGrad {
 
     fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
         let dy = site.dy()?;
-        GradientSite::only(site.emit(self.pad.clone(), &[dy])?)
+        let mut pads = vec![(0, 0); site.shape(dy).rank()];
+        pads[self.axis] = (self.before, self.after);
+        GradientSite::only(site.emit(Pad { pads, mode: self.mode }, &[dy])?)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
         Cost::new(0, inputs, outputs)
     }
 
-    fn accuracy(&self, inputs: &[TensorType]) -> Accuracy {
-        let copies = inputs.first().map_or(1, |input| input.shape.elements().div_ceil(self.input.elements().max(1)));
-        Accuracy::Reduction { length: copies }
+    fn accuracy(&self, _inputs: &[TensorType]) -> Accuracy {
+        Accuracy::Reduction { length: 1 + self.before.max(self.after) }
     }
 }

@@ -82,7 +82,11 @@ impl OpSpec for Resize {
     fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
         let (dy, input) = (site.dy()?, site.shape(site.inputs[0]));
         if self.mode == ResizeMode::Linear {
-            return GradientSite::only(site.emit(ResizeGrad { resize: self.clone(), input }, &[dy])?);
+            let mut gradient = dy;
+            for (axis, &factor) in self.factors.iter().enumerate().filter(|(_, factor)| **factor > 1) {
+                gradient = site.emit(ResizeGrad { axis, factor }, &[gradient])?;
+            }
+            return GradientSite::only(gradient);
         }
         // Every element was repeated: the gradients of its copies add up.
         let (mut blocks, mut axes) = (Vec::new(), Vec::new());

@@ -2,17 +2,25 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, GradientSite, OpSpec, Resize, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, Resize, ResizeMode, expect_f32, output, types, values};
 use crate::error::ShapeError;
-use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
+use crate::tensor::{Accuracy, Tensor, TensorType};
 
-/// The gradient of a resize's input: the transpose of its interpolation. One input, `dy`.
+/// The gradient of linear upsampling along one axis: the transpose of its interpolation. One input, `dy`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResizeGrad {
-    /// The resize whose gradient it is.
-    pub resize: Resize,
-    /// Shape of the resize's input.
-    pub input: Shape,
+    /// The axis that grew.
+    pub axis: usize,
+    /// Its factor.
+    pub factor: usize,
+}
+
+impl ResizeGrad {
+    /// The upsampling whose gradient it is.
+    fn resize(&self, rank: usize) -> Resize {
+        let factors = (0..rank).map(|axis| if axis == self.axis { self.factor } else { 1 }).collect();
+        Resize { factors, mode: ResizeMode::Linear }
+    }
 }
 
 impl OpSpec for ResizeGrad {
@@ -22,41 +30,36 @@ impl OpSpec for ResizeGrad {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
         expect_f32(self.name(), inputs, 1)?;
-        let resized = self.resize.infer(&[TensorType::f32(self.input.clone())])?.remove(0);
-        match inputs[0] == resized {
-            true => Ok(vec![TensorType::f32(self.input.clone())]),
-            false => {
-                Err(ShapeError::mismatch(self.name(), format!("{} was given where {resized} is expected", inputs[0])))
+        let mut shape = inputs[0].shape.to_vec();
+        match shape.get_mut(self.axis) {
+            Some(size) if self.factor > 0 && size.is_multiple_of(self.factor) => *size /= self.factor,
+            _ => {
+                let what = format!("axis {} of {} did not grow by {}", self.axis, inputs[0].shape, self.factor);
+                return Err(ShapeError::mismatch(self.name(), what));
             }
         }
+        Ok(vec![TensorType::f32(shape)])
     }
 
     fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
         let ty = self.infer(&types(inputs))?.remove(0);
-        let dy = values(self.name(), inputs)?[0];
-        let (resized, target) = (inputs[0].shape(), self.input.strides());
-        let own = resized.strides();
-        let mut dx = vec![0f64; self.input.elements()];
+        let (dy, long) = (values(self.name(), inputs)?[0], inputs[0].shape());
+        let (size, inner) = (ty.shape[self.axis], long[self.axis + 1..].iter().product::<usize>());
+        let resize = self.resize(long.rank());
+        let mut dx = vec![0f64; ty.shape.elements()];
         for (i, &dy) in dy.iter().enumerate() {
-            let mut corners = vec![(0usize, f64::from(dy))];
-            for axis in 0..resized.rank() {
-                let index = i / own[axis] % resized[axis];
-                let (low, high, weight) = self.resize.neighbours(index, self.resize.factors[axis], self.input[axis]);
-                corners = corners
-                    .into_iter()
-                    .flat_map(|(offset, share)| {
-                        [(offset + low * target[axis], share * (1.0 - weight)), (offset + high * target[axis], share * weight)]
-                    })
-                    .collect();
-            }
-            corners.into_iter().for_each(|(offset, share)| dx[offset] += share);
+            let outer = i / inner / long[self.axis];
+            let (low, high, weight) = resize.neighbours(i / inner % long[self.axis], self.factor, size);
+            dx[(outer * size + low) * inner + i % inner] += f64::from(dy) * (1.0 - weight);
+            dx[(outer * size + high) * inner + i % inner] += f64::from(dy) * weight;
         }
         output(self.name(), &ty, dx.into_iter().map(|sum| sum as f32).collect())
     }
 
     fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {
         let dy = site.dy()?;
-        GradientSite::only(site.emit(self.resize.clone(), &[dy])?)
+        let op = self.resize(site.shape(dy).rank());
+        GradientSite::only(site.emit(op, &[dy])?)
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
@@ -64,6 +67,6 @@ impl OpSpec for ResizeGrad {
     }
 
     fn accuracy(&self, _inputs: &[TensorType]) -> Accuracy {
-        Accuracy::Reduction { length: self.resize.factors.iter().map(|factor| 2 * factor).product() }
+        Accuracy::Reduction { length: 3 * self.factor }
     }
 }
