@@ -202,7 +202,7 @@ fn activations_in_a_row_are_noted() {
     let found = notes_of(twice.build([3, 3, 2]).unwrap());
     assert_eq!(found, [("r".to_string(), "it applies relu to the relu of `c`, which changes nothing".to_string())]);
     let mixed = Sequential::new().add(Dense::new(3).activation(Activation::SOFTMAX).named("d"));
-    let mixed = mixed.add(PassThrough::of_class("Dropout").unwrap()).add(SoftmaxLayer::new(-1).named("s"));
+    let mixed = mixed.add(Noise::dropout(0.5)).add(SoftmaxLayer::new(-1).named("s"));
     let found = notes_of(mixed.build([4]).unwrap());
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].0 == "s" && found[0].1.contains("softmax to the softmax of `d`"), "{found:?}");

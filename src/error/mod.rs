@@ -14,6 +14,6 @@ pub use graph::GraphError;
 pub use layers::LayerError;
 pub use plan::PlanError;
 pub use session::SessionError;
-pub use train::TrainError;
 pub use tensor::{ShapeError, TensorError, WindowError};
+pub use train::TrainError;
 pub use zoo::ZooError;

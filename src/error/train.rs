@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::GraphError;
+use super::{GpuError, GraphError, LayerError, PlanError, SessionError};
 
 /// An error of training.
 #[derive(Debug, Error)]
@@ -25,7 +25,65 @@ pub enum TrainError {
         /// Its type.
         found: String,
     },
+    /// A name that nothing answers to.
+    #[error("there is no {kind} `{name}`; there are {known}")]
+    Unknown {
+        /// What it should be the name of.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A setting that does not fit the others.
+    #[error("{what}")]
+    Setting {
+        /// What does not fit, and the way out.
+        what: String,
+    },
+    /// The loss is no number any more.
+    #[error("the loss is {loss} in step {step}; {first}")]
+    NotFinite {
+        /// The loss.
+        loss: f32,
+        /// The step, from 1.
+        step: u64,
+        /// What first gave a value that is no number, and a way out.
+        first: String,
+    },
+    /// Data does not fit the model.
+    #[error("{what}")]
+    Data {
+        /// What does not fit, and what would.
+        what: String,
+    },
+    /// A layer does not take its inputs.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
     /// A node does not take its inputs.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// The device cannot run it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl TrainError {
+    /// A name that nothing answers to, with the names there are.
+    pub fn unknown(kind: &'static str, name: &str, known: &[&str]) -> TrainError {
+        let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+        TrainError::Unknown { kind, name: name.into(), known: known.join(", ") }
+    }
+}
+
+impl From<GpuError> for TrainError {
+    fn from(error: GpuError) -> TrainError {
+        TrainError::Session(error.into())
+    }
+}
+
+impl From<PlanError> for TrainError {
+    fn from(error: PlanError) -> TrainError {
+        TrainError::Session(error.into())
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::device::Device;
 use super::memory::SharedWeights;
 use super::pipeline::{PARAMS_STRIDE, Pipeline};
+use super::reading::Staging;
 use crate::error::GpuError;
 use crate::kernels::{Dispatch, Form};
 use crate::plan::{Action, BufferRef, Plan, Resource, padded};
@@ -15,6 +16,7 @@ pub struct Executable {
     pub(super) plan: Arc<Plan>,
     pub(super) own: Bound,
     pub(super) staging: wgpu::Buffer,
+    pub(super) readings: Staging,
     pipelines: Vec<Arc<Pipeline>>,
     params: wgpu::Buffer,
     constants: Vec<wgpu::Buffer>,
@@ -95,6 +97,7 @@ impl Executable {
             plan,
             own: empty,
             staging,
+            readings: Staging::default(),
             pipelines,
             params,
             constants,

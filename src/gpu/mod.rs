@@ -5,10 +5,12 @@ mod executable;
 mod memory;
 mod pipeline;
 mod profile;
+mod reading;
 mod run;
 
 pub use device::{AdapterSummary, Device, ShaderChecks, adapters};
 pub use executable::{Bound, Executable};
 pub use memory::{SharedWeights, Weights};
+pub use reading::{Reading, Variables};
 /// The wgpu that this crate is built with, for sharing devices and buffers.
 pub use wgpu;

@@ -119,12 +119,24 @@ impl Executable {
     ///
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
-    pub fn run_steps(&self, mut seen: impl FnMut(usize, &[Tensor], &[Tensor]) -> bool) -> Result<(), GpuError> {
-        for (position, (step, actions)) in self.plan.steps.iter().zip(&self.own.steps).enumerate() {
+    pub fn run_steps(&self, seen: impl FnMut(usize, &[Tensor], &[Tensor]) -> bool) -> Result<(), GpuError> {
+        self.run_bound_steps(&self.own, seen)
+    }
+
+    /// As [`Executable::run_steps`], on other buffers.
+    ///
+    /// # Errors
+    /// As [`Executable::run_steps`].
+    pub fn run_bound_steps(
+        &self,
+        bound: &Bound,
+        mut seen: impl FnMut(usize, &[Tensor], &[Tensor]) -> bool,
+    ) -> Result<(), GpuError> {
+        for (position, (step, actions)) in self.plan.steps.iter().zip(&bound.steps).enumerate() {
             let read = |placements: &[crate::plan::Placement]| {
                 placements
                     .iter()
-                    .map(|placement| self.device.read(self.resolve(placement.buffer, &self.own)?, &placement.ty))
+                    .map(|placement| self.device.read(self.resolve(placement.buffer, bound)?, &placement.ty))
                     .collect::<Result<Vec<_>, _>>()
             };
             let inputs = read(&step.inputs)?;
@@ -161,11 +173,7 @@ impl Executable {
     fn submit(&self, bound: &Bound, readback: bool) -> Result<(), GpuError> {
         self.device.scoped("a run", || {
             let mut encoder = self.encoder();
-            let mut pass = None;
-            for actions in &bound.steps {
-                pass = encode_into(&mut encoder, pass, actions);
-            }
-            drop(pass);
+            encode_bound(&mut encoder, bound);
             if readback {
                 let mut offset = 0;
                 for (port, buffer) in self.plan.outputs.iter().zip(&bound.outputs) {
@@ -236,10 +244,18 @@ impl Device {
     }
 }
 
-fn tensor(ty: &TensorType, bytes: Option<&[u8]>) -> Result<Tensor, GpuError> {
+pub(super) fn tensor(ty: &TensorType, bytes: Option<&[u8]>) -> Result<Tensor, GpuError> {
     let bytes = bytes.ok_or_else(|| GpuError::Readback("the staging buffer is too small".into()))?;
     let values = bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
     Tensor::from_f32(ty.shape.clone(), values).map_err(|e| GpuError::Readback(e.to_string()))
+}
+
+/// Encodes all steps of a plan, in as few passes as its copies allow.
+pub(super) fn encode_bound(encoder: &mut wgpu::CommandEncoder, bound: &Bound) {
+    let mut pass = None;
+    for actions in &bound.steps {
+        pass = encode_into(encoder, pass, actions);
+    }
 }
 
 /// Encodes the actions of one step into passes of their own; timestamps go around the first and last pass.

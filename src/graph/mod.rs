@@ -131,6 +131,11 @@ impl Graph {
         self.outputs.push((name.into(), value));
     }
 
+    /// Takes the outputs away, for others to take their place.
+    pub fn take_outputs(&mut self) -> Vec<(String, ValueId)> {
+        std::mem::take(&mut self.outputs)
+    }
+
     /// All values; [`ValueId::index`] is the position.
     pub fn values(&self) -> &[Value] {
         &self.values

@@ -6,7 +6,9 @@ use super::lane::images_fit;
 use super::layout::count;
 use super::team::Team;
 use super::window::{AXES, axis_params, window_fits};
-use super::{Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
+use super::{
+    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
+};
 use crate::ops::{ConvGradFilterSite, Op};
 
 params! {
@@ -160,5 +162,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("images", images)
         .with("plain", plain)
         .with("axes", json!(AXES));
-    Ok(Dispatch { shader: team.options(shader, true), bindings: bind(images), params: params.words(), workgroups }.into())
+    Ok(Dispatch { shader: team.options(shader, true), bindings: bind(images), params: params.words(), workgroups }
+        .into())
 }

@@ -15,7 +15,9 @@ params! {
 pub(super) const KERNEL: Kernel = Kernel { stem: "pad_grad", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
-    let (Op::PadGrad(op), [dx]) = (case.op, case.outputs) else { return Refusal::because("takes gradients of padding") };
+    let (Op::PadGrad(op), [dx]) = (case.op, case.outputs) else {
+        return Refusal::because("takes gradients of padding");
+    };
     case.fits(traits)?;
     ends(op.before.max(op.after).saturating_add(2).saturating_mul(2), traits)?;
     let inner: usize = dx.shape[op.axis + 1..].iter().product();

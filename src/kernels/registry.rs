@@ -1,7 +1,10 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter, conv_lane, conv_transpose, dense_lane, depthwise, depthwise_lane, expand, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
+    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
+    conv_lane, conv_transpose, dense_lane, depthwise, depthwise_lane, expand, matmul, matmul_tile, moments, normalize,
+    pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise,
+    shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Activation, DataFormat, Fan, Initializer, IntoLayer, Layer, LayerRef, Padding};
+use super::{Activation, DataFormat, Fan, Initializer, IntoLayer, Layer, LayerRef, Padding, Regularizer};
 use crate::error::LayerError;
 
 /// Reads the keys of one layer's configuration, and complains about what is left at the end.
@@ -222,12 +222,33 @@ impl<'a> Config<'a> {
                 self.problem(format!("`{key}` = {value} is not supported"));
             }
         }
+        let mut regularizers = Vec::new();
+        for (key, value) in self.map.iter().filter(|(_, value)| is_set(value)) {
+            let Some(stem) = key.strip_suffix("_regularizer") else { continue };
+            match (stem, Regularizer::from_config(value)) {
+                // It shrinks outputs rather than weights; only training would notice.
+                ("activity", _) => log::warn!("`{}`: its activity_regularizer is left out", self.layer),
+                (_, Some(regularizer)) => regularizers.push((regularized_weight(self.class, stem), regularizer)),
+                (_, None) => log::warn!("`{}`: its {key} {value} is of no known class and left out", self.layer),
+            }
+        }
         let problems = self.problems.into_inner();
         if problems.is_empty() {
             let name = self.layer;
-            return Ok(if name.is_empty() { layer.layer() } else { layer.named(name) });
+            let layer = if name.is_empty() { layer.layer() } else { layer.named(name) };
+            layer.set_trainable(self.map.get("trainable").and_then(Value::as_bool).unwrap_or(true));
+            return Ok(regularizers.into_iter().fold(layer, |layer, (weight, own)| layer.regularized(&weight, own)));
         }
         Err(LayerError::Config { layer: self.layer, class: self.class.into(), problems })
+    }
+}
+
+/// The weight that `<stem>_regularizer` is about.
+fn regularized_weight(class: &str, stem: &str) -> String {
+    match stem {
+        "depthwise" if class.starts_with("DepthwiseConv") => "kernel".into(),
+        "depthwise" | "pointwise" => format!("{stem}_kernel"),
+        stem => stem.into(),
     }
 }
 

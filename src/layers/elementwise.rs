@@ -123,10 +123,7 @@ pub struct PassThrough {
 
 impl PassThrough {
     /// Classes that are the identity.
-    pub(super) const CLASSES: &'static [&'static str] = &[
-        "ActivityRegularization",
-        "Identity",
-    ];
+    pub(super) const CLASSES: &'static [&'static str] = &["ActivityRegularization", "Identity"];
 
     /// One of the classes that are the identity, by its Keras name.
     pub fn of_class(name: &str) -> Option<PassThrough> {

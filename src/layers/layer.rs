@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::{Activation, Initializer, Model};
+use super::{Activation, Initializer, Model, Regularizer};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Binary, BinaryFn, Distribution, Op, Random};
@@ -128,12 +128,18 @@ struct Shared {
     name: OnceLock<String>,
     weights: OnceLock<Vec<Weight>>,
     frozen: AtomicBool,
+    regularizers: Mutex<Vec<(String, Regularizer)>>,
 }
 
 impl LayerRef {
     pub(super) fn new(layer: Box<dyn Layer>, name: Option<String>) -> LayerRef {
-        let shared =
-            Shared { layer, name: OnceLock::new(), weights: OnceLock::new(), frozen: AtomicBool::new(false) };
+        let shared = Shared {
+            layer,
+            name: OnceLock::new(),
+            weights: OnceLock::new(),
+            frozen: AtomicBool::new(false),
+            regularizers: Mutex::default(),
+        };
         if let Some(name) = name {
             shared.name.get_or_init(|| name);
         }
@@ -177,6 +183,19 @@ impl LayerRef {
         if let Some(model) = self.layer().as_model() {
             model.layers().into_iter().for_each(|layer| layer.set_trainable(trainable));
         }
+    }
+
+    /// Adds a penalty on the weight `weight` (`kernel`, `bias`, ..) to the loss of a training.
+    #[must_use]
+    pub fn regularized(self, weight: &str, regularizer: Regularizer) -> LayerRef {
+        self.0.regularizers.lock().unwrap_or_else(PoisonError::into_inner).push((weight.into(), regularizer));
+        self
+    }
+
+    /// The penalty on a weight, if there is one.
+    pub fn regularizer(&self, weight: &str) -> Option<Regularizer> {
+        let regularizers = self.0.regularizers.lock().unwrap_or_else(PoisonError::into_inner);
+        regularizers.iter().rev().find(|(name, _)| name == weight).map(|(_, regularizer)| *regularizer)
     }
 
     /// Number of weight elements, trainable or not.
@@ -242,7 +261,12 @@ impl LayerRef {
                         false => graph.input(name, TensorType::f32(weight.spec.shape.clone())),
                     };
                     emission.placed.insert(weight.id(), value);
-                    emission.weights.push((weight.clone(), value, trainable && weight.spec.trainable));
+                    emission.weights.push(PlacedWeight {
+                        weight: weight.clone(),
+                        value,
+                        trainable: trainable && weight.spec.trainable,
+                        regularizer: self.regularizer(weight.spec.name),
+                    });
                     value
                 }
             })
@@ -264,12 +288,22 @@ pub(super) struct Mode<'a> {
     pub scope: &'a str,
 }
 
+/// A weight in a graph.
+#[derive(Debug)]
+pub(super) struct PlacedWeight {
+    pub weight: Weight,
+    pub value: ValueId,
+    /// Whether its gradient changes it in training.
+    pub trainable: bool,
+    pub regularizer: Option<Regularizer>,
+}
+
 /// What gathers while the layers of a model are added to a graph.
 #[derive(Debug, Default)]
 pub(super) struct Emission {
     placed: HashMap<usize, ValueId>,
-    /// Every weight once, where it is in the graph, and whether training changes it by its gradient.
-    pub weights: Vec<(Weight, ValueId, bool)>,
+    /// Every weight once.
+    pub weights: Vec<PlacedWeight>,
     /// Weights that change with every batch without a gradient, and what they become.
     pub updates: Vec<(ValueId, ValueId)>,
     /// The key of random numbers, if a layer draws any.

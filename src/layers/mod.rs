@@ -17,11 +17,14 @@ mod model_config;
 mod noise;
 mod normalization;
 mod pooling;
+mod regularizer;
 mod reshaping;
 mod separable;
+mod sequential;
 mod settings;
 mod shared_depthwise;
 mod summary;
+mod training;
 
 pub use activation::Activation;
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
@@ -34,17 +37,20 @@ pub use functional::{Input, SymbolicTensor};
 pub use initializer::{Fan, Initializer};
 pub use layer::{Emitter, IntoLayer, Layer, LayerRef, Weight, WeightSpec};
 pub use merge::{Concatenate, Dot, Merge};
-pub use model::{Dims, InputSpec, LayerCall, Model, Sequential, TensorRef, TrainedWeight, TrainingGraph};
+pub use model::{Dims, InputSpec, LayerCall, Model, TensorRef};
 pub use noise::Noise;
 pub use normalization::{BatchNormalization, GroupNormalization, LayerNormalization, Normalization, Rescaling};
 pub use pooling::{
     GlobalPooling, GlobalPooling1D, GlobalPooling2D, GlobalPooling3D, Pooling, Pooling1D, Pooling2D, Pooling3D,
 };
+pub use regularizer::Regularizer;
 pub use reshaping::{Reshaping, Split};
 pub use separable::{SeparableConv, SeparableConv1D, SeparableConv2D, SeparableConv3D};
+pub use sequential::Sequential;
 pub use settings::{DataFormat, IntoSizes, Padding};
 pub use shared_depthwise::{SharedDepthwiseConv, SharedDepthwiseConv1D, SharedDepthwiseConv2D, SharedDepthwiseConv3D};
 pub use summary::{Note, Row, Summary};
+pub use training::{TrainedWeight, TrainingGraph};
 
 /// An axis counted from either end as a position.
 fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {

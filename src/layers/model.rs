@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::functional::{Call, Source};
 use super::layer::{Emission, Mode};
-use super::{Emitter, Input, Layer, LayerRef, SymbolicTensor, Weight, WeightSpec};
+use super::{Emitter, Layer, LayerRef, SymbolicTensor, Weight, WeightSpec};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
 use crate::tensor::{Shape, TensorType};
@@ -49,39 +49,11 @@ pub enum TensorRef {
     },
 }
 
-/// A model's graph for training ([`Model::training_graph`]). It has no outputs yet: a loss comes first.
-#[derive(Debug, Clone)]
-pub struct TrainingGraph {
-    /// The forward pass.
-    pub graph: Graph,
-    /// Every weight, once.
-    pub weights: Vec<TrainedWeight>,
-    /// The key of random numbers ([`Emitter::KEY`]), if a layer draws any.
-    pub key: Option<ValueId>,
-    /// The model's outputs with their names.
-    pub outputs: Vec<(String, ValueId)>,
-}
-
-/// A weight in a [`TrainingGraph`].
-#[derive(Debug, Clone)]
-pub struct TrainedWeight {
-    /// Its name: the names of the models around it, the layer's and its own, joined by `/`.
-    pub name: String,
-    /// The weight.
-    pub weight: Weight,
-    /// The input of the graph that stands for it.
-    pub value: ValueId,
-    /// Whether its gradient changes it.
-    pub trainable: bool,
-    /// What it becomes with this batch apart from any gradient (moving statistics).
-    pub updated: Option<ValueId>,
-}
-
 /// A model: a graph of layers. Cloning shares layers and weights. A model is a layer, too.
 #[derive(Debug, Clone)]
 pub struct Model {
     name: String,
-    sequential: bool,
+    pub(super) sequential: bool,
     inputs: Vec<InputSpec>,
     calls: Vec<LayerCall>,
     outputs: Vec<(String, TensorRef)>,
@@ -284,30 +256,7 @@ impl Model {
         Ok(graph)
     }
 
-    /// The graph for training: weights are inputs of it, batch normalisation uses the statistics of the batch, and dropout
-    /// drops.
-    ///
-    /// # Errors
-    /// As [`Model::graph_for`].
-    pub fn training_graph(
-        &self,
-        batch: usize,
-        shapes: &BTreeMap<String, Vec<usize>>,
-    ) -> Result<TrainingGraph, LayerError> {
-        let mode = Mode { values: false, training: true, scope: "" };
-        let (graph, emission, outputs) = self.emit_graph(batch, shapes, mode)?;
-        let weights = emission.weights.into_iter().map(|(weight, value, trainable)| TrainedWeight {
-            updated: emission.updates.iter().find(|(own, _)| *own == value).map(|(_, updated)| *updated),
-            name: graph.value(value).name.clone(),
-            weight,
-            value,
-            trainable,
-        });
-        let outputs = self.outputs.iter().map(|(name, _)| name.clone()).zip(outputs).collect();
-        Ok(TrainingGraph { weights: weights.collect(), key: emission.key, outputs, graph })
-    }
-
-    fn emit_graph(
+    pub(super) fn emit_graph(
         &self,
         batch: usize,
         shapes: &BTreeMap<String, Vec<usize>>,
@@ -392,45 +341,6 @@ impl Layer for Model {
 
     fn as_model(&self) -> Option<&Model> {
         Some(self)
-    }
-}
-
-/// Layers in a row.
-#[derive(Debug, Default)]
-pub struct Sequential {
-    layers: Vec<LayerRef>,
-}
-
-impl Sequential {
-    /// No layers yet.
-    pub fn new() -> Sequential {
-        Sequential::default()
-    }
-
-    /// Adds a layer.
-    #[must_use]
-    #[allow(clippy::should_implement_trait)]
-    pub fn add(mut self, layer: impl Into<LayerRef>) -> Sequential {
-        self.layers.push(layer.into());
-        self
-    }
-
-    /// The model for inputs of this shape, the batch not counted.
-    ///
-    /// # Errors
-    /// [`LayerError`] when a layer does not take what the one before gives.
-    pub fn build<const N: usize>(self, shape: [usize; N]) -> Result<Model, LayerError> {
-        self.build_named("sequential", Input::new(shape))
-    }
-
-    /// As [`Sequential::build`], under a name and from an input of its own.
-    ///
-    /// # Errors
-    /// As [`Sequential::build`].
-    pub fn build_named(self, name: impl Into<String>, input: SymbolicTensor) -> Result<Model, LayerError> {
-        let output = self.layers.iter().fold(input.clone(), |x, layer| layer.call(&x));
-        let model = Model::named(name, &[input], &[output])?;
-        Ok(Model { sequential: true, ..model })
     }
 }
 

@@ -174,11 +174,7 @@ impl OpSpec for Binary {
                     db = Some(site.product(dy, below)?);
                 }
             }
-            BinaryFn::Equal
-            | BinaryFn::Less
-            | BinaryFn::LessEqual
-            | BinaryFn::Greater
-            | BinaryFn::GreaterEqual => {
+            BinaryFn::Equal | BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Greater | BinaryFn::GreaterEqual => {
                 return Ok(Gradient::NotDifferentiable("a comparison jumps between 0 and 1"));
             }
         }

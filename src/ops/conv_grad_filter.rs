@@ -61,10 +61,8 @@ impl ConvGradFilter {
                 spatial + 2
             ));
         }
-        let resolved = self
-            .window
-            .resolve(&x[1..=spatial], &self.size)
-            .map_err(|source| ShapeError::Window { op: OP, source })?;
+        let resolved =
+            self.window.resolve(&x[1..=spatial], &self.size).map_err(|source| ShapeError::Window { op: OP, source })?;
         let outputs: Vec<usize> = resolved.iter().map(|axis| axis.output).collect();
         if x[0] != dy[0] || outputs != dy[1..=spatial] {
             return wrong(format!("{x} gives [{}, {outputs:?}, channels] and the gradient is {dy}", x[0]));

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::conv::positions;
-use super::{Conv, ConvGradFilter, Cost, Epilogue, Gradient, GradientSite, OpSpec, Slice, SliceAxis, expect_f32, output, types, values};
+use super::{
+    Conv, ConvGradFilter, Cost, Epilogue, Gradient, GradientSite, OpSpec, Slice, SliceAxis, expect_f32, output, types,
+    values,
+};
 use crate::error::{ShapeError, WindowError};
 use crate::tensor::{Accuracy, Padding, Shape, Tensor, TensorType, Window};
 

@@ -27,7 +27,10 @@ impl PadGrad {
     pub fn input(&self, padded: &Shape) -> Result<Shape, ShapeError> {
         let wrong = || {
             let (before, after) = (self.before, self.after);
-            ShapeError::mismatch("PadGrad", format!("axis {} of {padded} was not padded by {before} + {after}", self.axis))
+            ShapeError::mismatch(
+                "PadGrad",
+                format!("axis {} of {padded} was not padded by {before} + {after}", self.axis),
+            )
         };
         let mut shape = padded.to_vec();
         let size = shape.get_mut(self.axis).ok_or_else(wrong)?;

@@ -25,7 +25,9 @@ impl OpSpec for SliceGrad {
         let (_, taken) = self.slice.resolve(&self.input)?;
         match inputs[0].shape == taken {
             true => Ok(vec![TensorType::f32(self.input.clone())]),
-            false => Err(ShapeError::mismatch(self.name(), format!("{} was given where {taken} is expected", inputs[0]))),
+            false => {
+                Err(ShapeError::mismatch(self.name(), format!("{} was given where {taken} is expected", inputs[0])))
+            }
         }
     }
 
@@ -39,7 +41,9 @@ impl OpSpec for SliceGrad {
             let offset: i64 = ranges
                 .iter()
                 .enumerate()
-                .map(|(axis, (start, step))| (start + (i / own[axis] % shape[axis]) as i64 * step) * target[axis] as i64)
+                .map(|(axis, (start, step))| {
+                    (start + (i / own[axis] % shape[axis]) as i64 * step) * target[axis] as i64
+                })
                 .sum();
             dx[offset as usize] = dy;
         }

@@ -232,7 +232,10 @@ mod tests {
                 let slope = (function.evaluate(x + h) - function.evaluate(x - h)) / (2.0 * h);
                 let at = if function.derives_from_output() { function.evaluate(x) } else { x };
                 let derivative = function.derivative(at);
-                assert!((slope - derivative).abs() < 1e-7 * (1.0 + slope.abs()), "{function:?} at {x}: {slope} {derivative}");
+                assert!(
+                    (slope - derivative).abs() < 1e-7 * (1.0 + slope.abs()),
+                    "{function:?} at {x}: {slope} {derivative}"
+                );
             }
         }
     }

@@ -43,22 +43,45 @@ const MAX_ROUNDS: usize = 16;
 ///
 /// # Errors
 /// [`GraphError::Verify`] when a pass breaks the graph, which is a fault of the pass.
-pub fn optimize(mut graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), GraphError> {
-    let passes: [&dyn Rewrite; 7] = [
-        &constants::FoldConstants { cache },
-        &simplify::Simplify,
-        &transposes::SinkTransposes,
-        &padding::FoldPadding,
-        &batch_norm::FoldBatchNorm { cache },
-        &epilogues::AttachEpilogues,
-        &shared_kernels::RecognizeSharedKernels,
-    ];
+pub fn optimize(graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), GraphError> {
+    run(
+        graph,
+        &[
+            &constants::FoldConstants { cache },
+            &simplify::Simplify,
+            &transposes::SinkTransposes,
+            &padding::FoldPadding,
+            &batch_norm::FoldBatchNorm { cache },
+            &epilogues::AttachEpilogues,
+            &shared_kernels::RecognizeSharedKernels,
+        ],
+    )
+}
+
+/// Runs the passes after which a graph can still be differentiated op by op. [`optimize`] does the rest once its gradients
+/// are there.
+///
+/// # Errors
+/// As [`optimize`].
+pub fn prepare(graph: Graph) -> Result<(Graph, Report), GraphError> {
+    run(
+        graph,
+        &[
+            &simplify::Simplify,
+            &transposes::SinkTransposes,
+            &padding::FoldPadding,
+            &shared_kernels::RecognizeSharedKernels,
+        ],
+    )
+}
+
+fn run(mut graph: Graph, passes: &[&dyn Rewrite]) -> Result<(Graph, Report), GraphError> {
     let mut report = Report::default();
     for _ in 0..MAX_ROUNDS {
         let before = report.applied.len();
         // Only what is refused in the last round is still true of the final graph.
         report.refused.clear();
-        for pass in passes {
+        for &pass in passes {
             graph = Rewriter::run(&graph, pass, |node, applied, refused| {
                 let note = |what| Note { pass: pass.name(), node: node.name.clone(), what };
                 report.applied.extend(applied.into_iter().map(note));

@@ -4,8 +4,8 @@ use super::blocks::{activate, conv, correct_pad, depthwise, norm, pad};
 use super::options::Options;
 use crate::error::ZooError;
 use crate::layers::{
-    Activation, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, Merge, Model, Noise, Normalization, Padding, Rescaling,
-    Reshaping,
+    Activation, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, Merge, Model, Noise, Normalization, Padding,
+    Rescaling, Reshaping,
 };
 
 /// Kernel, blocks, input and output channels, expansion, first stride.

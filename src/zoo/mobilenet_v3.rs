@@ -4,8 +4,8 @@ use super::blocks::{activate, conv, correct_pad, depthwise, make_divisible, norm
 use super::options::Options;
 use crate::error::ZooError;
 use crate::layers::{
-    Activation, Conv2D, DataFormat, GlobalPooling2D, Input, IntoLayer, Merge, Model, Noise, Padding, Rescaling, Reshaping,
-    SymbolicTensor,
+    Activation, Conv2D, DataFormat, GlobalPooling2D, Input, IntoLayer, Merge, Model, Noise, Padding, Rescaling,
+    Reshaping, SymbolicTensor,
 };
 use crate::ops::UnaryFn;
 

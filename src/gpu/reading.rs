@@ -1,0 +1,205 @@
+//! Runs whose results are waited for later, and variables that a run reads and writes.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use super::device::{Device, lock};
+use super::executable::{Bound, Executable};
+use super::run::{encode_bound, tensor};
+use crate::error::GpuError;
+use crate::plan::padded;
+use crate::tensor::{Tensor, TensorType};
+
+/// Staging buffers that no run is using.
+pub(super) type Staging = Arc<Mutex<Vec<wgpu::Buffer>>>;
+
+/// A run under way, with the outputs that come back from it.
+pub struct Reading {
+    device: Device,
+    staging: wgpu::Buffer,
+    pool: Staging,
+    types: Vec<TensorType>,
+    submission: wgpu::SubmissionIndex,
+    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Executable {
+    /// Starts a run and returns at once; only the outputs at the positions `outputs` come back to the host.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device is lost or refuses the work.
+    pub fn start(&self, bound: &Bound, outputs: &[usize]) -> Result<Reading, GpuError> {
+        let chosen: Vec<_> = outputs
+            .iter()
+            .map(|&output| self.plan.outputs.get(output).zip(bound.outputs.get(output)))
+            .collect::<Option<_>>()
+            .ok_or_else(|| GpuError::Readback(format!("there are no outputs {outputs:?}")))?;
+        let bytes = chosen.iter().map(|(port, _)| padded(&port.ty)).sum::<u64>().max(16);
+        let free = lock(&self.readings).iter().position(|buffer| buffer.size() == bytes);
+        let staging = match free {
+            Some(position) => lock(&self.readings).swap_remove(position),
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.device.buffer("readback", bytes, usage)?
+            }
+        };
+        let submission = self.device.scoped("a run", || {
+            let mut encoder = self.encoder();
+            encode_bound(&mut encoder, bound);
+            let mut offset = 0;
+            for (port, buffer) in &chosen {
+                encoder.copy_buffer_to_buffer(buffer, 0, &staging, offset, padded(&port.ty));
+                offset += padded(&port.ty);
+            }
+            self.device.shared.queue.submit([encoder.finish()])
+        })?;
+        let (send, mapped) = mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver is gone only when nobody wants the results any more.
+            let _ = send.send(result);
+        });
+        let types = chosen.iter().map(|(port, _)| port.ty.clone()).collect();
+        Ok(Reading { device: self.device.clone(), staging, pool: self.readings.clone(), types, submission, mapped })
+    }
+
+    /// Ties the plan to `variables`: `ports` says, for every variable that the plan knows, its position, the input that
+    /// reads it, and the output that becomes its next value, if any. All other inputs and outputs are the plan's own.
+    ///
+    /// # Errors
+    /// [`GpuError::Binding`] when a variable does not fit.
+    pub fn bind_variables(
+        &self,
+        variables: &Variables,
+        ports: &[(usize, usize, Option<usize>)],
+    ) -> Result<Bound, GpuError> {
+        let (mut inputs, mut outputs) = (self.own.inputs.clone(), self.own.outputs.clone());
+        for &(variable, input, output) in ports {
+            let (now, next) = variables.buffers.get(variable).ok_or_else(|| {
+                let what = format!("there is no variable {variable} among {}", variables.buffers.len());
+                GpuError::Binding { name: "variables".into(), what }
+            })?;
+            inputs.get_mut(input).into_iter().for_each(|slot| *slot = now.clone());
+            output.and_then(|output| outputs.get_mut(output)).into_iter().for_each(|slot| *slot = next.clone());
+        }
+        self.bind(inputs, outputs)
+    }
+
+    /// Writes one input into the plan's own buffer.
+    ///
+    /// # Errors
+    /// [`GpuError::Binding`] when the type is not that of the plan.
+    pub fn upload_input(&self, input: usize, tensor: &Tensor) -> Result<(), GpuError> {
+        match self.plan.inputs.get(input).zip(self.own.inputs.get(input)) {
+            Some((port, buffer)) if tensor.tensor_type() == port.ty => self.device.upload(buffer, tensor),
+            found => {
+                let (name, expected) =
+                    found.map_or(("?".into(), "no input".into()), |(port, _)| (port.name.clone(), port.ty.to_string()));
+                let what = format!("{} was given where {expected} is expected", tensor.tensor_type());
+                Err(GpuError::Binding { name, what })
+            }
+        }
+    }
+}
+
+impl Reading {
+    /// Waits for the run and returns the outputs that were asked for.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device was lost or the results cannot be read back.
+    pub fn wait(self) -> Result<Vec<Tensor>, GpuError> {
+        let wrong = |e: String| GpuError::Readback(e);
+        let wanted = wgpu::PollType::Wait { submission_index: Some(self.submission.clone()), timeout: None };
+        let polled = self.device.shared.device.poll(wanted);
+        self.device.check()?;
+        polled.map_err(|e| wrong(e.to_string()))?;
+        self.mapped.recv().map_err(|e| wrong(e.to_string()))?.map_err(|e| wrong(e.to_string()))?;
+        let tensors = {
+            let view = self.staging.get_mapped_range(..).map_err(|e| wrong(e.to_string()))?;
+            let mut offset = 0;
+            let parts = self.types.iter().map(|ty| {
+                let part = view.get(offset..offset + ty.bytes());
+                offset += padded(ty) as usize;
+                tensor(ty, part)
+            });
+            parts.collect::<Result<Vec<_>, _>>()
+        };
+        self.staging.unmap();
+        lock(&self.pool).push(self.staging);
+        tensors
+    }
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reading").field("types", &self.types).finish_non_exhaustive()
+    }
+}
+
+/// Tensors that stay on the device from run to run. Each has two buffers: a run reads one and writes the other, because no
+/// buffer can be read and written in one dispatch, and then they change places.
+pub struct Variables {
+    device: Device,
+    types: Vec<TensorType>,
+    buffers: Vec<(wgpu::Buffer, wgpu::Buffer)>,
+}
+
+impl Variables {
+    /// Uploads the variables' first values.
+    ///
+    /// # Errors
+    /// [`GpuError`] when memory runs out.
+    pub fn new(device: &Device, values: &[(String, Tensor)]) -> Result<Variables, GpuError> {
+        let mut buffers = Vec::with_capacity(values.len());
+        for (name, tensor) in values {
+            let ty = tensor.tensor_type();
+            let pair = (device.tensor_buffer(name, &ty)?, device.tensor_buffer(name, &ty)?);
+            device.upload(&pair.0, tensor)?;
+            buffers.push(pair);
+        }
+        let types = values.iter().map(|(_, tensor)| tensor.tensor_type()).collect();
+        Ok(Variables { device: device.clone(), types, buffers })
+    }
+
+    /// Makes what was written last the present value of these variables.
+    pub fn swap(&mut self, variables: impl IntoIterator<Item = usize>) {
+        for variable in variables {
+            self.buffers.get_mut(variable).into_iter().for_each(|pair| std::mem::swap(&mut pair.0, &mut pair.1));
+        }
+    }
+
+    /// The present value of a variable.
+    ///
+    /// # Errors
+    /// [`GpuError`] when it cannot be read back.
+    pub fn read(&self, variable: usize) -> Result<Tensor, GpuError> {
+        match self.buffers.get(variable).zip(self.types.get(variable)) {
+            Some(((now, _), ty)) => self.device.read(now, ty),
+            None => Err(GpuError::Readback(format!("there is no variable {variable}"))),
+        }
+    }
+
+    /// Gives a variable another present value.
+    ///
+    /// # Errors
+    /// [`GpuError::Binding`] when its type is another.
+    pub fn write(&self, variable: usize, tensor: &Tensor) -> Result<(), GpuError> {
+        match self.buffers.get(variable).zip(self.types.get(variable)) {
+            Some(((now, _), ty)) if *ty == tensor.tensor_type() => self.device.upload(now, tensor),
+            found => {
+                let expected = found.map_or("no variable".into(), |(_, ty)| ty.to_string());
+                let what = format!("{} was given where {expected} is expected", tensor.tensor_type());
+                Err(GpuError::Binding { name: format!("variable {variable}"), what })
+            }
+        }
+    }
+
+    /// Bytes of all variables, both buffers counted.
+    pub fn bytes(&self) -> u64 {
+        self.types.iter().map(|ty| 2 * padded(ty)).sum()
+    }
+}
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Variables").field("types", &self.types).finish_non_exhaustive()
+    }
+}
