@@ -71,14 +71,25 @@ fn what_would_change_the_numbers_is_refused() {
 
 #[test]
 fn a_model_inside_may_be_the_output() {
-    let inner = json!({"class_name": "Sequential", "name": "layer",
-        "config": {"name": "layer", "layers": [
-            {"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [null, 4], "dtype": "float32"}},
-            {"class_name": "Dense", "config": {"name": "d", "units": 3}}]},
-        "inbound_nodes": [{"args": [tensor("x", 0, json!([null, 4]))], "kwargs": {}}]});
-    let model = Model::from_config(&functional(&[input("float32"), inner], json!(["layer", 1, 0]))).unwrap();
-    assert_eq!(model.graph(2).unwrap().ty(model.graph(2).unwrap().outputs()[0].1).shape.to_vec(), [2, 3]);
-    assert_eq!(model.get_layer("layer/d").unwrap().parameters(), 15);
+    let layers = json!([
+        {"class_name": "InputLayer", "name": "i", "inbound_nodes": [],
+         "config": {"name": "i", "batch_shape": [null, 4], "dtype": "float32"}},
+        {"class_name": "Dense", "name": "d", "config": {"name": "d", "units": 3},
+         "inbound_nodes": [{"args": [tensor("i", 0, json!([null, 4]))], "kwargs": {}}]}]);
+    let newer = json!([{"args": [tensor("x", 0, json!([null, 4]))], "kwargs": {}}]);
+    let older = json!([[["x", 0, 0, {}]]]);
+    // Functional models count their own making as a call; in Keras 2 sequential ones do, too.
+    for (class, nodes, call) in
+        [("Functional", &newer, 1), ("Functional", &older, 1), ("Sequential", &newer, 0), ("Sequential", &older, 1)]
+    {
+        let config =
+            json!({"name": "layer", "layers": layers, "input_layers": ["i", 0, 0], "output_layers": ["d", 0, 0]});
+        let inner = json!({"class_name": class, "name": "layer", "config": config, "inbound_nodes": nodes});
+        let model = Model::from_config(&functional(&[input("float32"), inner], json!(["layer", call, 0]))).unwrap();
+        let graph = model.graph(2).unwrap();
+        assert_eq!(graph.ty(graph.outputs()[0].1).shape.to_vec(), [2, 3], "{class}");
+        assert_eq!(model.get_layer("layer/d").unwrap().parameters(), 15, "{class}");
+    }
 }
 
 #[test]

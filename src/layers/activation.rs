@@ -1,6 +1,10 @@
 //! The functions of `keras.activations`, by name.
 
-use super::Emitter;
+use serde_json::{Value, json};
+
+use super::config::Config;
+use super::from_config::activation_class;
+use super::{ActivationLayer, Emitter, Layer};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops::{Binary, BinaryFn, Slice, Softmax, SoftmaxKind, Unary, UnaryFn};
@@ -69,6 +73,83 @@ impl Activation {
             _ => return None,
         };
         Some(Activation::Function(function))
+    }
+
+    /// The names of `keras.activations`, one each.
+    const NAMES: &'static [&'static str] = &[
+        "linear",
+        "softmax",
+        "log_softmax",
+        "sparsemax",
+        "glu",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "gelu",
+        "silu",
+        "hard_silu",
+        "sigmoid",
+        "hard_sigmoid",
+        "log_sigmoid",
+        "sparse_sigmoid",
+        "tanh",
+        "hard_tanh",
+        "tanh_shrink",
+        "softplus",
+        "softsign",
+        "sparse_plus",
+        "squareplus",
+        "hard_shrink",
+        "soft_shrink",
+        "threshold",
+        "mish",
+        "exponential",
+    ];
+
+    /// Its name in `keras.activations`; `None` for parameters or functions that no name there stands for.
+    pub fn name(&self) -> Option<&'static str> {
+        Activation::NAMES.iter().copied().find(|name| Activation::from_name(name) == Some(*self))
+    }
+
+    /// As Keras writes it: the name, or the layer that it is as an activation. A function that Keras lacks is written as a
+    /// class of this crate.
+    pub(super) fn to_config(self) -> Value {
+        if let Some(name) = self.name() {
+            return json!(name);
+        }
+        let Activation::Function(function) = self else { return Value::Null };
+        match ActivationLayer::class_of(function) {
+            Some(class) => json!({
+                "module": "keras.layers",
+                "class_name": class,
+                "config": ActivationLayer::of_class(class, function).config(),
+                "registered_name": null,
+            }),
+            None => json!({ "module": "wgconv.ops", "class_name": "UnaryFn", "config": function }),
+        }
+    }
+
+    /// What [`Activation::to_config`] wrote.
+    pub(super) fn from_config(value: &Value) -> Option<Activation> {
+        if let Some(name) = value.as_str() {
+            return Activation::from_name(name);
+        }
+        let config = value.get("config")?;
+        match (value.get("class_name")?.as_str()?, config) {
+            (_, Value::String(name)) => Activation::from_name(name),
+            ("UnaryFn", function) => serde_json::from_value(function.clone()).ok().map(Activation::Function),
+            (class, Value::Object(map)) => {
+                let config = Config::new(class, map);
+                let Some((class, function)) = activation_class(class, &config) else {
+                    return Activation::from_name(class);
+                };
+                config.done(ActivationLayer::of_class(class, function)).ok().map(|_| Activation::Function(function))
+            }
+            _ => None,
+        }
     }
 
     /// Adds the activation to a graph.

@@ -134,14 +134,7 @@ impl<'a> Config<'a> {
     }
 
     pub fn activation(&self) -> Activation {
-        let parse = |value: &Value| {
-            let name = value.as_str().or_else(|| match value.get("config") {
-                Some(Value::String(name)) => Some(name),
-                _ => value.get("class_name")?.as_str(),
-            })?;
-            Activation::from_name(name)
-        };
-        self.parsed("activation", Activation::Linear, parse, "a function of keras.activations")
+        self.parsed("activation", Activation::Linear, Activation::from_config, "a function of keras.activations")
     }
 
     pub fn initializer(&self, key: &'static str, default: Initializer) -> Initializer {
@@ -150,7 +143,10 @@ impl<'a> Config<'a> {
         let number = |name: &str, other: f32| config.and_then(|c| c.get(name)).and_then(as_f32).unwrap_or(other);
         let name = value.as_str().or_else(|| value.get("class_name").and_then(Value::as_str)).unwrap_or_default();
         match Initializer::from_name(name) {
-            Some(Initializer::Constant(_)) => Initializer::Constant(number("value", 0.0)),
+            Some(Initializer::Constant(_)) => match config.and_then(|c| c.get("value")) {
+                Some(Value::Array(values)) => Initializer::Values(values.iter().filter_map(as_f32).collect()),
+                _ => Initializer::Constant(number("value", 0.0)),
+            },
             Some(Initializer::RandomUniform { min, max }) => {
                 Initializer::RandomUniform { min: number("minval", min), max: number("maxval", max) }
             }

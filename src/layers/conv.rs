@@ -1,5 +1,7 @@
 //! `Conv1D`, `Conv2D`, `Conv3D`, and `PointwiseConv` as their named 1x1 form.
 
+use serde_json::{Value, json};
+
 use super::settings::{check_rank, setters, size_setters};
 use super::{Activation, DataFormat, Emitter, Initializer, IntoSizes, Layer, Padding, WeightSpec};
 use crate::error::LayerError;
@@ -92,6 +94,22 @@ impl<const R: usize> Layer for Conv<R> {
             (true, 2) => "PointwiseConv2D",
             (true, _) => "PointwiseConv3D",
         }
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "filters": self.filters,
+            "kernel_size": self.kernel_size.as_slice(),
+            "strides": self.strides.as_slice(),
+            "padding": self.padding.name(),
+            "data_format": self.data_format.name(),
+            "dilation_rate": self.dilation_rate.as_slice(),
+            "groups": self.groups,
+            "activation": self.activation.to_config(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer.to_config(),
+            "bias_initializer": self.bias_initializer.to_config(),
+        })
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -1,5 +1,7 @@
 //! `Dense`: a weighted sum over the last axis.
 
+use serde_json::{Value, json};
+
 use super::settings::setters;
 use super::{Activation, Emitter, Initializer, Layer, WeightSpec};
 use crate::error::LayerError;
@@ -44,6 +46,16 @@ impl Dense {
 impl Layer for Dense {
     fn class_name(&self) -> &'static str {
         "Dense"
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "units": self.units,
+            "activation": self.activation.to_config(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer.to_config(),
+            "bias_initializer": self.bias_initializer.to_config(),
+        })
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

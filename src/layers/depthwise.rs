@@ -1,5 +1,7 @@
 //! `DepthwiseConv1D`, `2D`, `3D`: every channel has its own filters.
 
+use serde_json::{Value, json};
+
 use super::settings::{check_rank, setters, size_setters};
 use super::{Activation, DataFormat, Emitter, Initializer, IntoSizes, Layer, Padding, WeightSpec};
 use crate::error::LayerError;
@@ -94,6 +96,21 @@ impl<const R: usize> Layer for DepthwiseConv<R> {
             2 => "DepthwiseConv2D",
             _ => "DepthwiseConv3D",
         }
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "depth_multiplier": self.depth_multiplier,
+            "kernel_size": self.kernel_size.as_slice(),
+            "strides": self.strides.as_slice(),
+            "padding": self.padding.name(),
+            "data_format": self.data_format.name(),
+            "dilation_rate": self.dilation_rate.as_slice(),
+            "activation": self.activation.to_config(),
+            "use_bias": self.use_bias,
+            "depthwise_initializer": self.depthwise_initializer.to_config(),
+            "bias_initializer": self.bias_initializer.to_config(),
+        })
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -1,9 +1,13 @@
 //! Layers that change elements in place: activations as layers, and those that do nothing at inference.
 
+use serde_json::{Map, Value, json};
+
+use super::settings::setters;
+use super::to_config::number;
 use super::{Activation, Emitter, Initializer, Layer, WeightSpec, axis_of};
 use crate::error::LayerError;
 use crate::graph::ValueId;
-use crate::ops::{self, Binary, BinaryFn, SoftmaxKind};
+use crate::ops::{self, Binary, BinaryFn, SoftmaxKind, UnaryFn};
 use crate::tensor::Shape;
 
 /// An activation as a layer of its own, under the Keras class that it was made as.
@@ -19,6 +23,16 @@ impl ActivationLayer {
         ActivationLayer { class: "Activation", activation }
     }
 
+    /// The class of a function that has one, beside `Activation`.
+    pub(super) fn class_of(function: UnaryFn) -> Option<&'static str> {
+        match function {
+            UnaryFn::Relu | UnaryFn::Relu6 | UnaryFn::ReluGeneral { .. } => Some("ReLU"),
+            UnaryFn::LeakyRelu { .. } => Some("LeakyReLU"),
+            UnaryFn::Elu { .. } => Some("ELU"),
+            _ => None,
+        }
+    }
+
     /// Under another class: `ReLU`, `ELU`, `LeakyReLU`.
     pub(super) fn of_class(class: &'static str, activation: impl Into<Activation>) -> ActivationLayer {
         ActivationLayer { class, activation: activation.into() }
@@ -28,6 +42,32 @@ impl ActivationLayer {
 impl Layer for ActivationLayer {
     fn class_name(&self) -> &'static str {
         self.class
+    }
+
+    fn config(&self) -> Value {
+        match (self.class, self.activation) {
+            ("ReLU", Activation::Function(function)) => {
+                let (max_value, negative_slope, threshold) = match function {
+                    UnaryFn::Relu6 => (6.0, 0.0, 0.0),
+                    UnaryFn::ReluGeneral { max_value, negative_slope, threshold } => {
+                        (max_value, negative_slope, threshold)
+                    }
+                    _ => (f32::INFINITY, 0.0, 0.0),
+                };
+                // JSON has no infinity; no bound is null, as in Keras.
+                let max_value = if max_value.is_finite() { number(max_value) } else { Value::Null };
+                json!({
+                    "max_value": max_value,
+                    "negative_slope": number(negative_slope),
+                    "threshold": number(threshold),
+                })
+            }
+            ("LeakyReLU", Activation::Function(UnaryFn::LeakyRelu { negative_slope })) => {
+                json!({ "negative_slope": number(negative_slope) })
+            }
+            ("ELU", Activation::Function(UnaryFn::Elu { alpha })) => json!({ "alpha": number(alpha) }),
+            _ => json!({ "activation": self.activation.to_config() }),
+        }
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -63,6 +103,10 @@ impl Layer for SoftmaxLayer {
         "Softmax"
     }
 
+    fn config(&self) -> Value {
+        json!({ "axis": self.axis })
+    }
+
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
         Ok(Vec::new())
     }
@@ -91,11 +135,21 @@ impl PReLU {
     pub fn new(shared_axes: Vec<usize>) -> PReLU {
         PReLU { shared_axes, alpha_initializer: Initializer::Zeros }
     }
+
+    setters! {
+        /// How `alpha` starts (zeros).
+        alpha_initializer: Initializer,
+    }
 }
 
 impl Layer for PReLU {
     fn class_name(&self) -> &'static str {
         "PReLU"
+    }
+
+    fn config(&self) -> Value {
+        let shared_axes = (!self.shared_axes.is_empty()).then_some(&self.shared_axes);
+        json!({ "alpha_initializer": self.alpha_initializer.to_config(), "shared_axes": shared_axes })
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -116,9 +170,11 @@ impl Layer for PReLU {
 }
 
 /// A layer that passes its input through: `Identity` and `ActivityRegularization`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PassThrough {
     class: &'static str,
+    /// What the class is set to in Keras: it matters in training only.
+    settings: Map<String, Value>,
 }
 
 impl PassThrough {
@@ -127,13 +183,25 @@ impl PassThrough {
 
     /// One of the classes that are the identity, by its Keras name.
     pub fn of_class(name: &str) -> Option<PassThrough> {
-        PassThrough::CLASSES.iter().find(|class| **class == name).map(|class| PassThrough { class })
+        let class = PassThrough::CLASSES.iter().find(|class| **class == name)?;
+        Some(PassThrough { class, settings: Map::new() })
+    }
+
+    /// Takes over what belongs to the classes from a configuration.
+    pub(super) fn settings(mut self, config: &Map<String, Value>) -> PassThrough {
+        let own = config.iter().filter(|(key, _)| ["l1", "l2"].contains(&key.as_str()));
+        self.settings.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        self
     }
 }
 
 impl Layer for PassThrough {
     fn class_name(&self) -> &'static str {
         self.class
+    }
+
+    fn config(&self) -> Value {
+        Value::Object(self.settings.clone())
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

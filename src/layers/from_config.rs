@@ -14,9 +14,11 @@ use crate::ops::{ResizeMode, UnaryFn};
 /// is not.
 pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerRef, LayerError> {
     let config = Config::new(class, map);
-    let activation = |function: UnaryFn, class: &'static str| ActivationLayer::of_class(class, function);
     if let Some(layer) = PassThrough::of_class(class) {
-        return config.done(layer);
+        return config.done(layer.settings(map));
+    }
+    if let Some((class, function)) = activation_class(class, &config) {
+        return config.done(ActivationLayer::of_class(class, function));
     }
     if let Some(layer) = noise(class, &config) {
         return config.done(layer);
@@ -112,6 +114,10 @@ pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerR
         "Average" => config.done(Merge::Average),
         "Maximum" => config.done(Merge::Maximum),
         "Minimum" => config.done(Merge::Minimum),
+        "Split" => {
+            let (parts, axis) = (config.required("indices_or_sections"), config.whole("axis", 0));
+            config.done(Split::new(parts).axis(axis))
+        }
         "Concatenate" => {
             let axis = config.whole("axis", -1);
             config.done(Concatenate::new(axis))
@@ -148,8 +154,10 @@ pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerR
             config.done(layer)
         }
         "Normalization" => {
+            // Keras 3 writes no axis as an empty list.
             let axis = match config.map.get("axis") {
                 Some(Value::Null) => None,
+                Some(Value::Array(axes)) if axes.is_empty() => config.get("axis").and(None),
                 _ => Some(config.whole("axis", -1)),
             };
             let (mean, variance) = (config.numbers("mean", Vec::new()), config.numbers("variance", Vec::new()));
@@ -173,27 +181,10 @@ pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerR
             let axis = config.whole("axis", -1);
             config.done(SoftmaxLayer::new(axis))
         }
-        "ReLU" => {
-            let max_value = config.number("max_value", f32::INFINITY);
-            let (negative_slope, threshold) = (config.number("negative_slope", 0.0), config.number("threshold", 0.0));
-            let function = match (max_value, negative_slope, threshold) {
-                (6.0, 0.0, 0.0) => UnaryFn::Relu6,
-                (f32::INFINITY, 0.0, 0.0) => UnaryFn::Relu,
-                _ => UnaryFn::ReluGeneral { max_value, negative_slope, threshold },
-            };
-            config.done(activation(function, "ReLU"))
-        }
-        "LeakyReLU" => {
-            let slope = config.either("negative_slope", "alpha").and_then(as_f32).unwrap_or(0.3);
-            config.done(activation(UnaryFn::LeakyRelu { negative_slope: slope }, "LeakyReLU"))
-        }
-        "ELU" => {
-            let alpha = config.number("alpha", 1.0);
-            config.done(activation(UnaryFn::Elu { alpha }, "ELU"))
-        }
         "PReLU" => {
             let axes = config.parsed("shared_axes", Vec::new(), |value| as_list(value, as_usize), "axes from 1");
-            config.done(PReLU::new(axes))
+            let initializer = config.initializer("alpha_initializer", Initializer::Zeros);
+            config.done(PReLU::new(axes).alpha_initializer(initializer))
         }
         _ => {
             config.problem(format!("the class {class} is not supported"));
@@ -202,7 +193,28 @@ pub fn layer_from_config(class: &str, map: &Map<String, Value>) -> Result<LayerR
     }
 }
 
-/// The number of spatial axes that a class name ends in, `2D`.
+/// The function of a class that is one: `ReLU`, `LeakyReLU`, `ELU`.
+pub(super) fn activation_class(class: &str, config: &Config<'_>) -> Option<(&'static str, UnaryFn)> {
+    Some(match class {
+        "ReLU" => {
+            let max_value = config.number("max_value", f32::INFINITY);
+            let (negative_slope, threshold) = (config.number("negative_slope", 0.0), config.number("threshold", 0.0));
+            let function = match (max_value, negative_slope, threshold) {
+                (6.0, 0.0, 0.0) => UnaryFn::Relu6,
+                (f32::INFINITY, 0.0, 0.0) => UnaryFn::Relu,
+                _ => UnaryFn::ReluGeneral { max_value, negative_slope, threshold },
+            };
+            ("ReLU", function)
+        }
+        "LeakyReLU" => {
+            let slope = config.either("negative_slope", "alpha").and_then(as_f32).unwrap_or(0.3);
+            ("LeakyReLU", UnaryFn::LeakyRelu { negative_slope: slope })
+        }
+        "ELU" => ("ELU", UnaryFn::Elu { alpha: config.number("alpha", 1.0) }),
+        _ => return None,
+    })
+}
+
 /// A layer that adds noise in training, if the class is one.
 fn noise(class: &str, config: &Config<'_>) -> Option<Noise> {
     let rate = |key: &'static str, default: f32| config.number(key, default);
@@ -213,7 +225,9 @@ fn noise(class: &str, config: &Config<'_>) -> Option<Noise> {
     let layer = match class {
         "Dropout" => Noise::dropout(rate("rate", 0.5)),
         "SpatialDropout1D" | "SpatialDropout2D" | "SpatialDropout3D" => {
-            Noise::spatial_dropout(rank_of(class), rate("rate", 0.5))
+            let (axes, format) = (rank_of(class), config.data_format());
+            let layer = Noise::spatial_dropout(axes, rate("rate", 0.5));
+            if format == DataFormat::ChannelsFirst { layer.channels_first() } else { layer }
         }
         "GaussianDropout" => Noise::gaussian_dropout(rate("rate", 0.5)),
         "AlphaDropout" => Noise::alpha_dropout(rate("rate", 0.5)),
@@ -229,6 +243,7 @@ fn noise(class: &str, config: &Config<'_>) -> Option<Noise> {
     }
 }
 
+/// The number of spatial axes that a class name ends in, `2D`.
 fn rank_of(class: &str) -> usize {
     class.chars().rev().nth(1).and_then(|digit| digit.to_digit(10)).map_or(1, |digit| digit as usize)
 }

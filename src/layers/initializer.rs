@@ -2,7 +2,9 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
+use super::to_config::number;
 use crate::tensor::{Shape, Tensor};
 
 /// How a weight starts. Distributions are those of `keras.initializers`; the numbers drawn are this crate's own.
@@ -64,6 +66,9 @@ pub enum Fan {
     Average,
 }
 
+/// Keras's names for kinds of variance scaling.
+const SCALINGS: &[&str] = &["GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"];
+
 impl Initializer {
     /// Glorot (Xavier) uniform, the default of kernels: variance `2 / (fan_in + fan_out)`.
     pub fn glorot_uniform() -> Initializer {
@@ -91,6 +96,46 @@ impl Initializer {
             "orthogonal" | "orthogonalinitializer" => Initializer::Orthogonal { gain: 1.0 },
             _ => return None,
         })
+    }
+
+    /// As Keras writes it.
+    pub(super) fn to_config(&self) -> Value {
+        let (class, config) = match self {
+            Initializer::Zeros => ("Zeros", json!({})),
+            Initializer::Ones => ("Ones", json!({})),
+            Initializer::Constant(value) => ("Constant", json!({ "value": number(*value) })),
+            Initializer::Values(values) => {
+                ("Constant", json!({ "value": values.iter().map(|&value| number(value)).collect::<Vec<_>>() }))
+            }
+            Initializer::RandomUniform { min, max } => {
+                ("RandomUniform", json!({ "seed": null, "minval": number(*min), "maxval": number(*max) }))
+            }
+            Initializer::RandomNormal { mean, stddev } => {
+                ("RandomNormal", json!({ "seed": null, "mean": number(*mean), "stddev": number(*stddev) }))
+            }
+            Initializer::TruncatedNormal { mean, stddev } => {
+                ("TruncatedNormal", json!({ "seed": null, "mean": number(*mean), "stddev": number(*stddev) }))
+            }
+            Initializer::VarianceScaling { scale, fan, uniform } => {
+                match SCALINGS.iter().find(|name| Initializer::from_name(name).as_ref() == Some(self)) {
+                    Some(name) => (*name, json!({ "seed": null })),
+                    None => {
+                        let mode = match fan {
+                            Fan::In => "fan_in",
+                            Fan::Out => "fan_out",
+                            Fan::Average => "fan_avg",
+                        };
+                        let distribution = if *uniform { "uniform" } else { "truncated_normal" };
+                        let config = json!({
+                            "seed": null, "scale": number(*scale), "mode": mode, "distribution": distribution,
+                        });
+                        ("VarianceScaling", config)
+                    }
+                }
+            }
+            Initializer::Orthogonal { gain } => ("Orthogonal", json!({ "seed": null, "gain": number(*gain) })),
+        };
+        json!({ "module": "keras.initializers", "class_name": class, "config": config, "registered_name": null })
     }
 
     /// Draws a weight. The same seed and key give the same values, whatever else was drawn before.

@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use serde_json::Value;
+
 use super::{Activation, Initializer, Model, Regularizer};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
@@ -15,6 +17,15 @@ use crate::tensor::{Shape, Tensor, TensorType};
 pub trait Layer: Debug + Send + Sync {
     /// The Keras class, such as `Conv2D`.
     fn class_name(&self) -> &'static str;
+
+    /// Its settings as Keras's `get_config` gives them, less those that every layer has (name, element type, ..).
+    fn config(&self) -> Value;
+
+    /// Further arguments of a call on an input of `rank` axes, for a class that Keras tells more in the call than in the
+    /// settings.
+    fn call_arguments(&self, _rank: usize) -> Vec<Value> {
+        Vec::new()
+    }
 
     /// The weights it needs for inputs of these shapes (batch first), in Keras's order.
     ///
@@ -159,6 +170,11 @@ impl LayerRef {
     /// Names the layer if it has no name yet.
     pub(super) fn name_or(&self, make: impl FnOnce() -> String) -> &str {
         self.0.name.get_or_init(make)
+    }
+
+    /// Equal for handles of the same layer.
+    pub(super) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
     }
 
     /// Whether two handles are the same layer.

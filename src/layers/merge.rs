@@ -1,5 +1,7 @@
 //! Layers of several inputs: `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`, `Concatenate`, `Dot`.
 
+use serde_json::{Value, json};
+
 use super::{Emitter, Layer, WeightSpec, axis_of};
 use crate::error::LayerError;
 use crate::graph::ValueId;
@@ -33,6 +35,10 @@ impl Layer for Merge {
             Merge::Maximum => "Maximum",
             Merge::Minimum => "Minimum",
         }
+    }
+
+    fn config(&self) -> Value {
+        json!({})
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -104,6 +110,10 @@ impl Layer for Concatenate {
         "Concatenate"
     }
 
+    fn config(&self) -> Value {
+        json!({ "axis": self.axis })
+    }
+
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
         Ok(Vec::new())
     }
@@ -136,6 +146,10 @@ impl Dot {
 impl Layer for Dot {
     fn class_name(&self) -> &'static str {
         "Dot"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "axes": [self.axes.0, self.axes.1], "normalize": false })
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

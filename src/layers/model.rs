@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::functional::{Call, Source};
 use super::layer::{Emission, Mode};
+use super::names::{Names, snake_case};
 use super::{Emitter, Layer, LayerRef, SymbolicTensor, Weight, WeightSpec};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
@@ -52,11 +55,11 @@ pub enum TensorRef {
 /// A model: a graph of layers. Cloning shares layers and weights. A model is a layer, too.
 #[derive(Debug, Clone)]
 pub struct Model {
-    name: String,
+    pub(super) name: String,
     pub(super) sequential: bool,
-    inputs: Vec<InputSpec>,
-    calls: Vec<LayerCall>,
-    outputs: Vec<(String, TensorRef)>,
+    pub(super) inputs: Vec<InputSpec>,
+    pub(super) calls: Vec<LayerCall>,
+    pub(super) outputs: Vec<(String, TensorRef)>,
 }
 
 impl Model {
@@ -320,6 +323,10 @@ impl Layer for Model {
         if self.sequential { "Sequential" } else { "Functional" }
     }
 
+    fn config(&self) -> Value {
+        self.settings(&self.name)
+    }
+
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
         // The layers inside own them.
         Ok(Vec::new())
@@ -342,50 +349,6 @@ impl Layer for Model {
     fn as_model(&self) -> Option<&Model> {
         Some(self)
     }
-}
-
-/// Names that are taken in one model.
-#[derive(Debug, Default)]
-struct Names(HashMap<String, usize>);
-
-impl Names {
-    /// `stem`, `stem_1`, `stem_2`, ..: the first that is free.
-    fn fresh(&mut self, stem: &str) -> String {
-        let mut number = 0;
-        loop {
-            let name = if number == 0 { stem.to_string() } else { format!("{stem}_{number}") };
-            if !self.0.contains_key(&name) {
-                self.0.insert(name.clone(), 1);
-                return name;
-            }
-            number += 1;
-        }
-    }
-
-    fn take(&mut self, name: &str, model: &str) -> Result<String, LayerError> {
-        match self.0.insert(name.into(), 1) {
-            None => Ok(name.into()),
-            Some(_) => {
-                let what = format!("two layers are called `{name}`; every layer needs a name of its own");
-                Err(LayerError::Model { model: model.into(), what })
-            }
-        }
-    }
-}
-
-/// Keras's snake case of a class name: `Conv2D` is `conv2d`, `ReLU` is `re_lu`, `MaxPooling2D` is `max_pooling2d`.
-pub(crate) fn snake_case(class: &str) -> String {
-    let chars: Vec<char> = class.chars().collect();
-    let mut name = String::new();
-    for (i, &c) in chars.iter().enumerate() {
-        let after_lower = i > 0 && (chars[i - 1].is_lowercase());
-        let before_word = i > 0 && chars.get(i + 1).is_some_and(|next| next.is_lowercase());
-        if c.is_uppercase() && (after_lower || (before_word && !chars[i - 1].is_numeric())) {
-            name.push('_');
-        }
-        name.extend(c.to_lowercase());
-    }
-    name
 }
 
 fn reference(
@@ -425,28 +388,4 @@ fn infer(layer: &LayerRef, inputs: &[Dims]) -> Result<Vec<Dims>, LayerError> {
     let (a, b) = (probe(2, 448)?, probe(3, 640)?);
     let merged = a.iter().zip(&b).map(|(a, b)| a.iter().zip(b.iter()).map(|(&a, &b)| (a == b).then_some(a)).collect());
     Ok(merged.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_follow_keras() {
-        for (class, name) in [
-            ("Conv2D", "conv2d"),
-            ("ReLU", "re_lu"),
-            ("LeakyReLU", "leaky_re_lu"),
-            ("PReLU", "p_re_lu"),
-            ("MaxPooling2D", "max_pooling2d"),
-            ("SeparableConv2D", "separable_conv2d"),
-            ("BatchNormalization", "batch_normalization"),
-            ("GlobalAveragePooling2D", "global_average_pooling2d"),
-            ("GetItem", "get_item"),
-            ("Conv2DTranspose", "conv2d_transpose"),
-            ("ELU", "elu"),
-        ] {
-            assert_eq!(snake_case(class), name);
-        }
-    }
 }

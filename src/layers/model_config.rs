@@ -76,7 +76,7 @@ fn batch_shape(config: &Map<String, Value>) -> Option<Vec<Option<usize>>> {
 fn layer(entry: &Value) -> Result<LayerRef, LayerError> {
     let class = text(entry, "class_name");
     let registered = text(entry, "registered_name");
-    if registered.contains('>') {
+    if registered.contains('>') && !registered.starts_with("wgconv>") {
         return Err(entry_error(entry, format!("the class {registered} is the model's own, not Keras's {class}")));
     }
     match class {
@@ -149,7 +149,10 @@ impl<'a> Functional<'a> {
             // Slices have their ranges in the call, not in the configuration, so every call is a layer of its own.
             let slices = ["GetItem", "SlicingOpLambda"].contains(&text(entry, "class_name"));
             let shared = if slices { None } else { Some(layer(entry)?) };
-            if ["Sequential", "Functional", "Model"].contains(&text(entry, "class_name")) {
+            // In Keras 3 that is so for functional models only; its calls are objects.
+            let newer = nodes.first().is_some_and(Value::is_object);
+            let class = text(entry, "class_name");
+            if ["Functional", "Model"].contains(&class) || (class == "Sequential" && !newer) {
                 reader.models.push(name);
             }
             reader.calls.insert(name, vec![None; nodes.len()]);

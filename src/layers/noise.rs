@@ -1,6 +1,9 @@
 //! Layers that add noise in training and do nothing at inference: the dropout family.
 
-use super::{Emitter, Layer, WeightSpec};
+use serde_json::{Value, json};
+
+use super::to_config::number;
+use super::{DataFormat, Emitter, Layer, WeightSpec};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops::{Binary, BinaryFn, Distribution, Unary, UnaryFn};
@@ -53,6 +56,13 @@ impl Noise {
         Noise { class: "GaussianNoise", kind: Kind::Gaussian(deviation), shape: None }
     }
 
+    /// Spatial dropout of an input with its channels first.
+    #[must_use]
+    pub fn channels_first(self) -> Noise {
+        let axes = self.shape.as_ref().map_or(0, |shape| shape.len().saturating_sub(2));
+        Noise { shape: Some([None, None].into_iter().chain(vec![Some(1); axes]).collect()), ..self }
+    }
+
     /// The shape of the noise, which repeats along axes of size 1; `None` for the input's size, the batch first.
     #[must_use]
     pub fn noise_shape(self, shape: Vec<Option<usize>>) -> Noise {
@@ -63,6 +73,24 @@ impl Noise {
 impl Layer for Noise {
     fn class_name(&self) -> &'static str {
         self.class
+    }
+
+    fn config(&self) -> Value {
+        let (key, value) = match self.kind {
+            Kind::Dropout(rate) | Kind::GaussianDropout(rate) | Kind::AlphaDropout(rate) => ("rate", rate),
+            Kind::Gaussian(deviation) => ("stddev", deviation),
+        };
+        let mut config = json!({ key: number(value) });
+        match &self.shape {
+            Some(shape) if self.class.starts_with("SpatialDropout") => {
+                if shape.get(1) == Some(&None) {
+                    config["data_format"] = json!(DataFormat::ChannelsFirst.name());
+                }
+            }
+            Some(shape) => config["noise_shape"] = json!(shape),
+            None => {}
+        }
+        config
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -1,6 +1,9 @@
 //! `BatchNormalization`, `LayerNormalization`, `GroupNormalization`, `Normalization` and `Rescaling`.
 
+use serde_json::{Value, json};
+
 use super::settings::setters;
+use super::to_config::{number, numbers};
 use super::{Emitter, Initializer, Layer, WeightSpec, axis_of};
 use crate::error::LayerError;
 use crate::graph::ValueId;
@@ -56,6 +59,16 @@ impl BatchNormalization {
 impl Layer for BatchNormalization {
     fn class_name(&self) -> &'static str {
         "BatchNormalization"
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "axis": self.axis,
+            "epsilon": number(self.epsilon),
+            "center": self.center,
+            "scale": self.scale,
+            "momentum": number(self.momentum),
+        })
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -163,6 +176,15 @@ impl Layer for LayerNormalization {
         "LayerNormalization"
     }
 
+    fn config(&self) -> Value {
+        json!({
+            "axis": self.axis,
+            "epsilon": number(self.epsilon),
+            "center": self.center,
+            "scale": self.scale,
+        })
+    }
+
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
         let shape = inputs.first().ok_or("it takes one input")?;
         let sizes: Vec<usize> = self.axes(shape.rank())?.into_iter().map(|axis| shape[axis]).collect();
@@ -233,6 +255,16 @@ impl GroupNormalization {
 impl Layer for GroupNormalization {
     fn class_name(&self) -> &'static str {
         "GroupNormalization"
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "groups": self.groups,
+            "axis": self.axis,
+            "epsilon": number(self.epsilon),
+            "center": self.center,
+            "scale": self.scale,
+        })
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -317,6 +349,15 @@ impl Layer for Normalization {
         "Normalization"
     }
 
+    fn config(&self) -> Value {
+        json!({
+            "axis": self.axis,
+            "mean": numbers(&self.mean),
+            "variance": numbers(&self.variance),
+            "invert": self.invert,
+        })
+    }
+
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
         Ok(Vec::new())
     }
@@ -389,6 +430,10 @@ impl Rescaling {
 impl Layer for Rescaling {
     fn class_name(&self) -> &'static str {
         "Rescaling"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "scale": numbers(&self.scale), "offset": numbers(&self.offset) })
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -1,5 +1,7 @@
 //! `MaxPooling`, `AveragePooling` and their global forms.
 
+use serde_json::{Value, json};
+
 use super::settings::{check_rank, setters, size_setters};
 use super::{DataFormat, Emitter, IntoSizes, Layer, Padding, WeightSpec};
 use crate::error::LayerError;
@@ -64,6 +66,15 @@ impl<const R: usize> Layer for Pooling<R> {
             (false, 2) => "AveragePooling2D",
             (false, _) => "AveragePooling3D",
         }
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "pool_size": self.pool_size.as_slice(),
+            "strides": self.strides.as_slice(),
+            "padding": self.padding.name(),
+            "data_format": self.data_format.name(),
+        })
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -134,6 +145,10 @@ impl<const R: usize> Layer for GlobalPooling<R> {
             (false, 2) => "GlobalAveragePooling2D",
             (false, _) => "GlobalAveragePooling3D",
         }
+    }
+
+    fn config(&self) -> Value {
+        json!({ "data_format": self.data_format.name(), "keepdims": self.keepdims })
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

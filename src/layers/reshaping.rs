@@ -1,5 +1,7 @@
 //! Layers that move elements: `Flatten`, `Reshape`, `Permute`, `RepeatVector`, `Slice`, padding, cropping, upsampling.
 
+use serde_json::{Value, json};
+
 use super::settings::setters;
 use super::{DataFormat, Emitter, Layer, WeightSpec};
 use crate::error::LayerError;
@@ -35,6 +37,11 @@ impl Reshaping {
         Reshaping::Slice(vec![SliceAxis { axis, start: start as i64, end: Some(end as i64), step: 1 }], Vec::new())
     }
 
+    /// A pair per axis, or one pair alone, as Keras writes it for one axis.
+    fn pairs(pads: &[(usize, usize)]) -> Value {
+        if let [pair] = pads { json!(pair) } else { json!(pads) }
+    }
+
     fn spatial(pads: &[(usize, usize)], format: DataFormat, rank: usize) -> Vec<(usize, usize)> {
         let mut all = vec![(0, 0); rank];
         for (pad, slot) in pads.iter().zip(all.iter_mut().skip(format.first_spatial())) {
@@ -59,6 +66,53 @@ impl Layer for Reshaping {
             }
             Reshaping::Slice(..) => "GetItem",
         }
+    }
+
+    fn config(&self) -> Value {
+        match self {
+            Reshaping::Flatten(format) => json!({ "data_format": format.name() }),
+            Reshaping::Reshape(target) => {
+                let sizes: Vec<Value> = target.iter().map(|size| size.map_or(json!(-1), |size| json!(size))).collect();
+                json!({ "target_shape": sizes })
+            }
+            Reshaping::Permute(dims) => json!({ "dims": dims }),
+            Reshaping::RepeatVector(n) => json!({ "n": n }),
+            Reshaping::ZeroPadding(pads, format) => {
+                json!({ "padding": Reshaping::pairs(pads), "data_format": format.name() })
+            }
+            Reshaping::Cropping(cuts, format) => {
+                let mut config = json!({ "cropping": Reshaping::pairs(cuts) });
+                if cuts.len() > 1 || *format != DataFormat::ChannelsLast {
+                    config["data_format"] = json!(format.name());
+                }
+                config
+            }
+            Reshaping::UpSampling(factors, mode, format) => {
+                let size = if let [factor] = factors[..] { json!(factor) } else { json!(factors) };
+                let mut config = json!({ "size": size });
+                // Keras's classes of one and three axes lack keys that the one of two has.
+                if factors.len() == 2 || *mode != ResizeMode::Nearest {
+                    config["interpolation"] = json!(if *mode == ResizeMode::Nearest { "nearest" } else { "bilinear" });
+                }
+                if factors.len() > 1 || *format != DataFormat::ChannelsLast {
+                    config["data_format"] = json!(format.name());
+                }
+                config
+            }
+            // Keras keeps the ranges in the call.
+            Reshaping::Slice(..) => json!({}),
+        }
+    }
+
+    fn call_arguments(&self, rank: usize) -> Vec<Value> {
+        let Reshaping::Slice(axes, dropped) = self else { return Vec::new() };
+        let slice = |start: Option<i64>, stop: Option<i64>, step: Option<i64>| json!({ "class_name": "__slice__", "config": { "start": start, "stop": stop, "step": step } });
+        let part = |axis: usize| match axes.iter().find(|cut| cut.axis == axis) {
+            Some(cut) if dropped.contains(&axis) => json!(cut.start),
+            Some(cut) => slice(Some(cut.start), cut.end, (cut.step != 1).then_some(cut.step)),
+            None => slice(None, None, None),
+        };
+        vec![(0..rank).map(part).collect()]
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -153,6 +207,10 @@ impl Split {
 impl Layer for Split {
     fn class_name(&self) -> &'static str {
         "Split"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "indices_or_sections": self.parts, "axis": self.axis })
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

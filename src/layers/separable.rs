@@ -1,5 +1,7 @@
 //! `SeparableConv1D`, `2D`, `3D`: a depthwise half, then a pointwise half, each to be had as a layer of its own.
 
+use serde_json::{Value, json};
+
 use super::depthwise::emit_depthwise;
 use super::settings::{check_rank, setters, size_setters};
 use super::{
@@ -90,6 +92,23 @@ impl<const R: usize> Layer for SeparableConv<R> {
             2 => "SeparableConv2D",
             _ => "SeparableConv3D",
         }
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "filters": self.filters,
+            "depth_multiplier": self.depth_multiplier,
+            "kernel_size": self.kernel_size.as_slice(),
+            "strides": self.strides.as_slice(),
+            "padding": self.padding.name(),
+            "data_format": self.data_format.name(),
+            "dilation_rate": self.dilation_rate.as_slice(),
+            "activation": self.activation.to_config(),
+            "use_bias": self.use_bias,
+            "depthwise_initializer": self.depthwise_initializer.to_config(),
+            "pointwise_initializer": self.pointwise_initializer.to_config(),
+            "bias_initializer": self.bias_initializer.to_config(),
+        })
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -37,6 +37,15 @@ pub enum Padding {
 }
 
 impl Padding {
+    /// Keras's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Padding::Valid => "valid",
+            Padding::Same => "same",
+            Padding::Causal => "causal",
+        }
+    }
+
     /// The window of a layer.
     pub(super) fn window(self, strides: &[usize], dilation: &[usize]) -> Window {
         let padding = match self {
@@ -59,6 +68,14 @@ pub enum DataFormat {
 }
 
 impl DataFormat {
+    /// Keras's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            DataFormat::ChannelsLast => "channels_last",
+            DataFormat::ChannelsFirst => "channels_first",
+        }
+    }
+
     /// The axis of the channels in a tensor of this rank.
     pub(super) fn channel_axis(self, rank: usize) -> usize {
         match self {

@@ -1,5 +1,7 @@
 //! `SharedDepthwiseConv1D`, `2D`, `3D`: one filter applied to every channel on its own.
 
+use serde_json::{Value, json};
+
 use super::settings::{check_rank, setters, size_setters};
 use super::{Activation, DataFormat, Emitter, Initializer, IntoSizes, Layer, Padding, WeightSpec};
 use crate::error::LayerError;
@@ -75,6 +77,20 @@ impl<const R: usize> Layer for SharedDepthwiseConv<R> {
             2 => "SharedDepthwiseConv2D",
             _ => "SharedDepthwiseConv3D",
         }
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "kernel_size": self.kernel_size.as_slice(),
+            "strides": self.strides.as_slice(),
+            "padding": self.padding.name(),
+            "data_format": self.data_format.name(),
+            "dilation_rate": self.dilation_rate.as_slice(),
+            "activation": self.activation.to_config(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer.to_config(),
+            "bias_initializer": self.bias_initializer.to_config(),
+        })
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -1,13 +1,13 @@
 //! Functions of one element: activations and arithmetic.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Cost, Gradient, GradientSite, OpSpec, UnaryGrad, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Tensor, TensorType};
 
 /// A function of one `f32`. Definitions and defaults are those of `keras.activations`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnaryFn {
     /// `max(x, 0)`.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::trace::join;
 use crate::error::LayerError;
 use crate::graph::{Graph, Node};
-use crate::layers::model::snake_case;
+use crate::layers::names::snake_case;
 use crate::layers::{Model, TensorRef};
 use crate::ops::{BinaryFn, Filters, Op};
 use crate::passes::{FoldCache, optimize};

@@ -1,0 +1,97 @@
+//! The order in which Keras lists the layers of a functional model, which is also the order it numbers their weights in.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::{Model, TensorRef};
+
+/// What Keras lists: an input, or a layer by the position of its first call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// An input, by position.
+    Input(usize),
+    /// A layer, by the position of its first call.
+    Layer(usize),
+}
+
+/// Keras's order (`map_graph` of keras/src/ops/function.py): by depth, the largest number of calls to an output, the deepest
+/// first; at equal depth in the order in which a walk from the outputs to the inputs meets them.
+pub(super) fn keras_order(model: &Model) -> Vec<Operation> {
+    let graph = Nodes::of(model);
+    let count = graph.parents.len();
+    // For operations: when the walk first meets them.
+    let mut met: Vec<Option<usize>> = vec![None; count];
+    let mut meetings = 0;
+    let mut finished = vec![false; count];
+    let mut order = Vec::with_capacity(count);
+    for (_, output) in model.outputs() {
+        // An explicit stack: a deep network must not exhaust the thread's own.
+        let mut stack = vec![(graph.node(*output), 0)];
+        while let Some((node, next)) = stack.pop() {
+            if finished[node] {
+                continue;
+            }
+            if met[graph.operation[node]].is_none() {
+                met[graph.operation[node]] = Some(meetings);
+                meetings += 1;
+            }
+            match graph.parents[node].get(next) {
+                Some(&parent) => stack.extend([(node, next + 1), (parent, 0)]),
+                None => {
+                    finished[node] = true;
+                    order.push(node);
+                }
+            }
+        }
+    }
+    let (mut depth, mut operation_depth) = (vec![0; count], vec![0; count]);
+    for &node in order.iter().rev() {
+        let operation = graph.operation[node];
+        let own: usize = depth[node].max(operation_depth[operation]);
+        depth[node] = own;
+        operation_depth[operation] = own;
+        for &parent in &graph.parents[node] {
+            depth[parent] = depth[parent].max(own + 1);
+        }
+    }
+    let mut operations: Vec<usize> = (0..count).filter(|&node| graph.operation[node] == node).collect();
+    // An input that nothing reads comes first at depth 0.
+    operations.sort_by_key(|&node| (Reverse(operation_depth[node]), met[node]));
+    let inputs = graph.inputs;
+    let named = |node: usize| match node.checked_sub(inputs) {
+        Some(call) => Operation::Layer(call),
+        None => Operation::Input(node),
+    };
+    operations.into_iter().map(named).collect()
+}
+
+/// Inputs and calls as nodes of one graph: inputs come first.
+struct Nodes {
+    inputs: usize,
+    /// The nodes that a node reads.
+    parents: Vec<Vec<usize>>,
+    /// The first node of the same layer.
+    operation: Vec<usize>,
+}
+
+impl Nodes {
+    fn of(model: &Model) -> Nodes {
+        let inputs = model.inputs().len();
+        let mut nodes = Nodes { inputs, parents: vec![Vec::new(); inputs], operation: (0..inputs).collect() };
+        let mut first: HashMap<usize, usize> = HashMap::new();
+        for call in model.calls() {
+            let parents = call.inputs.iter().map(|&input| nodes.node(input)).collect();
+            let node = nodes.parents.len();
+            nodes.operation.push(*first.entry(call.layer.id()).or_insert(node));
+            nodes.parents.push(parents);
+        }
+        nodes
+    }
+
+    fn node(&self, tensor: TensorRef) -> usize {
+        match tensor {
+            TensorRef::Input(position) => position,
+            TensorRef::Call { call, .. } => self.inputs + call,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Configurations that are written: read back they are the same model, and they are those that Keras writes.
+
+mod layer_models;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use wgconv::layers::Model;
+use wgconv::zoo;
+
+/// The same model has the same summary and the same graph, weights included: they start from their names.
+fn assert_same(name: &str, model: &Model, other: &Model) {
+    if !model.inputs().iter().any(|input| input.shape.contains(&None)) {
+        // Rows of layers that hold a function are written as functional models, as Keras has it.
+        if model.is_sequential() == other.is_sequential() {
+            assert_eq!(model.summary(2).unwrap().text(true), other.summary(2).unwrap().text(true), "{name}");
+        }
+        assert_eq!(model.graph(2).unwrap(), other.graph(2).unwrap(), "{name}");
+    }
+    assert_eq!(model.inputs(), other.inputs(), "{name}");
+    assert_eq!(model.outputs(), other.outputs(), "{name}");
+    assert_eq!(model.name(), other.name(), "{name}");
+    assert_eq!(model.to_config(), other.to_config(), "{name}");
+}
+
+#[test]
+fn every_layer_class_survives_a_round_trip() {
+    let all = [layer_models::of_keras(), layer_models::own(), layer_models::without_keras()];
+    for (name, model) in all.into_iter().flatten() {
+        let model = model.unwrap_or_else(|why| panic!("{name}: {why}"));
+        let text = model.to_json();
+        let again = Model::from_config(&serde_json::from_str(&text).unwrap());
+        assert_same(name, &model, &again.unwrap_or_else(|why| panic!("{name}: {why}\n{text}")));
+    }
+}
+
+#[test]
+fn every_zoo_model_survives_a_round_trip() {
+    let variants = ["separable", "depthwise", "pointwise", "shared", "conv3d", "permute", "plain_reshape", "slices"];
+    let names = variants.iter().map(|variant| format!("separable_question?variant={variant}"));
+    let names = names.chain(
+        [
+            "mobilenet_v1",
+            "mobilenet_v2",
+            "mobilenet_v3_small",
+            "mobilenet_v3_large",
+            "efficientnet_b0",
+            "xception",
+            "resnet18",
+        ]
+        .map(|name| format!("{name}?size=96&classes=10")),
+    );
+    for name in names {
+        let model = zoo::build(&name).unwrap();
+        assert_same(&name, &model, &Model::from_config(&model.to_config()).unwrap());
+    }
+}
+
+/// What says nothing about the numbers, or is written by some versions of Keras only.
+const METADATA: &[&str] = &[
+    "dtype",
+    "build_config",
+    "compile_config",
+    "shared_object_id",
+    "trainable",
+    "training",
+    "synchronized",
+    "renorm",
+    "renorm_momentum",
+];
+
+/// A configuration without metadata and without keys that are null, numbers as they are in single precision.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let kept = object.iter().filter(|(key, value)| !value.is_null() && !METADATA.contains(&key.as_str()));
+            Value::Object(kept.map(|(key, value)| (key.clone(), plain(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Number(number) if number.is_f64() => Value::from(number.as_f64().unwrap() as f32),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn configurations_are_those_that_keras_writes() {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
+    let folder = std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from);
+    if !folder.is_dir() {
+        println!("skipped: no folder {} (set WGCONV_MODELS)", folder.display());
+        return;
+    }
+    let files = |home: &str| -> Vec<PathBuf> {
+        std::fs::read_dir(folder.join(home)).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let mut paths = files("seed");
+    paths.retain(|path| path.extension().is_some_and(|e| e == "json") && !path.ends_with("report.json"));
+    paths.extend(files("arch").into_iter().map(|home| home.join("config.json")).filter(|path| path.is_file()));
+    assert!(paths.len() > 3, "no configurations in {}", folder.display());
+    for path in paths {
+        let config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let model = Model::from_config(&config).unwrap();
+        assert_eq!(plain(&model.to_config()), plain(&config), "{}", path.display());
+    }
+}
