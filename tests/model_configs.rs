@@ -2,11 +2,15 @@
 
 mod layer_models;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use wgconv::layers::Model;
-use wgconv::zoo;
+use wgconv::layers::{InputSpec, Model};
+use wgconv::ops::{Filters, Op};
+use wgconv::passes::{FoldCache, optimize};
+use wgconv::tensor::Tensor;
+use wgconv::{cpu, zoo};
 
 /// The same model has the same summary and the same graph, weights included: they start from their names.
 fn assert_same(name: &str, model: &Model, other: &Model) {
@@ -101,5 +105,63 @@ fn configurations_are_those_that_keras_writes() {
         let config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let model = Model::from_config(&config).unwrap();
         assert_eq!(plain(&model.to_config()), plain(&config), "{}", path.display());
+    }
+}
+
+/// Inputs of every shape, open axes of size 9.
+fn waves(model: &Model, batch: usize) -> BTreeMap<String, Tensor> {
+    let wave = |shape: Vec<usize>| Tensor::from_fn(shape, |i| (i as f32 * 0.37).sin());
+    let shape = |input: &InputSpec| {
+        [batch].into_iter().chain(input.shape.iter().map(|size| size.unwrap_or(9))).collect::<Vec<usize>>()
+    };
+    model.inputs().iter().map(|input| (input.name.clone(), wave(shape(input)))).collect()
+}
+
+fn outputs(model: &Model) -> Vec<Tensor> {
+    let inputs = waves(model, 2);
+    let shapes = inputs.iter().map(|(name, x)| (name.clone(), x.shape()[1..].to_vec())).collect();
+    cpu::run(&model.graph_for(2, &shapes).unwrap(), &inputs).unwrap()
+}
+
+#[test]
+fn what_keras_lacks_is_said_in_its_layers_and_computes_the_same() {
+    let all = [layer_models::of_keras(), layer_models::own(), vec![("halves", layer_models::halves())]];
+    for (name, model) in all.into_iter().flatten() {
+        let model = model.unwrap();
+        // Biases of 0 would hide one that is lost.
+        for weight in model.weights() {
+            weight.set(Tensor::from_fn(weight.spec().shape.clone(), |i| 0.3 + (i as f32 * 0.9).cos() * 0.2)).unwrap();
+        }
+        let in_keras = model.in_keras().unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert!(!in_keras.to_json().contains("wgconv"), "{name}: {}", in_keras.to_json());
+        assert_eq!(
+            in_keras.outputs().iter().map(|o| &o.0).collect::<Vec<_>>(),
+            model.outputs().iter().map(|o| &o.0).collect::<Vec<_>>()
+        );
+        assert_eq!(outputs(&model), outputs(&in_keras), "{name}");
+        let read = Model::from_config(&in_keras.to_config()).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(read.to_config(), in_keras.to_config(), "{name}");
+    }
+}
+
+#[test]
+fn what_no_layers_of_keras_compute_is_refused_with_every_layer() {
+    for ((name, model), part) in
+        layer_models::without_keras().into_iter().zip(["dilation", "Clip", "Cropping1D", "linearly", "`a/b`"])
+    {
+        let message = model.unwrap().in_keras().unwrap_err().to_string();
+        assert!(message.contains(part), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_shared_kernel_is_known_again_behind_keras_layers() {
+    for (name, model) in
+        layer_models::own().into_iter().filter(|(name, _)| ["shared1d", "shared2d", "shared3d"].contains(name))
+    {
+        let read = Model::from_config(&model.unwrap().in_keras().unwrap().to_config()).unwrap();
+        let (graph, report) = optimize(read.graph(2).unwrap(), &FoldCache::default()).unwrap();
+        let shared = |op: &Op| matches!(op, Op::Conv(conv) if conv.filters == Filters::Shared);
+        assert!(graph.nodes().iter().any(|node| shared(&node.op)), "{name}: {report:?}");
     }
 }

@@ -112,7 +112,7 @@ fn transposes_around_channels_first_convolutions_cancel() {
     assert_eq!(ops, ["Transpose", "Conv", "Conv", "Transpose"], "{report:?}");
 }
 
-/// The four ways to write one 3x3 filter for all 16 channels, each ending in `[N, rows, columns, 16]`.
+/// The five ways to write one 3x3 filter for all 16 channels, each ending in `[N, rows, columns, 16]`.
 fn disguises(graph: &mut Graph, x: ValueId) -> Vec<ValueId> {
     let kernel = wave(&[3, 3, 1, 1], 0.77);
     let w = graph.constant("kernel", kernel.clone());
@@ -150,12 +150,19 @@ fn disguises(graph: &mut Graph, x: ValueId) -> Vec<ValueId> {
         })
         .collect();
     let slices = graph.node("concat", Concat { axis: 3 }, &slices).unwrap();
-    vec![shared, planes, columns, slices]
+
+    let axis = reshape(graph, x, &[2, 6, 9, 16, 1]);
+    let w3 = graph.constant("kernel", kernel.reshaped([3, 3, 1, 1, 1]).unwrap());
+    let window = Window { stride: vec![3, 3, 1], ..Window::unit(3) };
+    let axis = graph.node("conv3d", Conv::new(window, 1), &[axis, w3]).unwrap();
+    let axis = finish(graph, axis);
+    let axis = reshape(graph, axis, &[2, 2, 3, 16]);
+    vec![shared, planes, columns, slices, axis]
 }
 
 #[test]
 fn one_shared_kernel_is_found_wherever_it_hides() {
-    for form in 0..4 {
+    for form in 0..5 {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 6, 9, 16]));
         let y = disguises(&mut graph, x)[form];

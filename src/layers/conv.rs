@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::settings::{check_rank, setters, size_setters};
-use super::{Activation, DataFormat, Emitter, Initializer, IntoSizes, Layer, Padding, WeightSpec};
+use super::{
+    Activation, DataFormat, Emitter, Initializer, IntoSizes, KerasSite, Layer, LayerRef, Padding, WeightSpec, in_keras,
+};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops;
@@ -110,6 +112,19 @@ impl<const R: usize> Layer for Conv<R> {
             "kernel_initializer": self.kernel_initializer.to_config(),
             "bias_initializer": self.bias_initializer.to_config(),
         })
+    }
+
+    fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        in_keras::named(self.activation)?;
+        in_keras::not_both(&self.strides, &self.dilation_rate)?;
+        let causal = self.padding == Padding::Causal && R > 1;
+        if !self.pointwise && !causal {
+            return Ok(Vec::new());
+        }
+        let padding = if causal { Padding::Valid } else { self.padding };
+        let pad = causal.then(|| site.causal(&self.kernel_size, &self.dilation_rate, self.data_format));
+        let conv = Conv { pointwise: false, padding, ..self.clone() };
+        Ok(pad.into_iter().chain([site.layer("", conv, site.weights.to_vec())]).collect())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

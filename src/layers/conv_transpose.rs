@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::settings::{check_rank, setters, size_setters};
-use super::{Activation, DataFormat, Emitter, Initializer, IntoSizes, Layer, Padding, WeightSpec};
+use super::{
+    Activation, DataFormat, Emitter, Initializer, IntoSizes, KerasSite, Layer, LayerRef, Padding, WeightSpec, in_keras,
+};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops::{self, Epilogue};
@@ -119,6 +121,19 @@ impl<const R: usize> Layer for ConvTranspose<R> {
             "kernel_initializer": self.kernel_initializer.to_config(),
             "bias_initializer": self.bias_initializer.to_config(),
         })
+    }
+
+    fn in_keras(&self, _site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        in_keras::named(self.activation)?;
+        in_keras::not_both(&self.strides, &self.dilation_rate)?;
+        let beyond =
+            |padding: &[usize; R]| padding.iter().zip(&self.strides).any(|(padding, stride)| padding >= stride);
+        match self.output_padding.as_ref().filter(|padding| beyond(padding)) {
+            Some(padding) => {
+                Err(format!("Keras refuses the output padding {padding:?} with strides {:?}", self.strides))
+            }
+            None => Ok(Vec::new()),
+        }
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings::setters;
-use super::{Activation, Emitter, Initializer, Layer, WeightSpec};
+use super::{Activation, Emitter, Initializer, KerasSite, Layer, LayerRef, WeightSpec, in_keras};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops;
@@ -56,6 +56,10 @@ impl Layer for Dense {
             "kernel_initializer": self.kernel_initializer.to_config(),
             "bias_initializer": self.bias_initializer.to_config(),
         })
+    }
+
+    fn in_keras(&self, _site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        in_keras::named(self.activation).map(|()| Vec::new())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::settings::{check_rank, setters, size_setters};
-use super::{Activation, DataFormat, Emitter, Initializer, IntoSizes, Layer, Padding, WeightSpec};
+use super::{
+    Activation, Conv, DataFormat, Emitter, Initializer, IntoSizes, KerasSite, Layer, LayerRef, Padding, Weight,
+    WeightSpec, in_keras,
+};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops::{self, Dim, Reshape};
@@ -73,6 +76,29 @@ impl<const R: usize> DepthwiseConv<R> {
     }
 }
 
+impl<const R: usize> DepthwiseConv<R> {
+    /// The same as a convolution with a group per channel, without bias and activation, and its view of the kernel
+    /// `[k.., 1, in * depth_multiplier]`, which is the same elements.
+    pub(super) fn grouped(&self, site: &KerasSite<'_>, suffix: &str) -> Result<(Conv<R>, Weight), String> {
+        in_keras::not_both(&self.strides, &self.dilation_rate)?;
+        let channels = site.channels(self.data_format)?;
+        let filters = channels * self.depth_multiplier;
+        let conv = Conv {
+            strides: self.strides,
+            dilation_rate: self.dilation_rate,
+            data_format: self.data_format,
+            groups: channels,
+            use_bias: false,
+            kernel_initializer: self.depthwise_initializer.clone(),
+            bias_initializer: self.bias_initializer.clone(),
+            ..Conv::new(filters, self.kernel_size)
+        };
+        let kernel = site.weights.first().ok_or("it has no weights yet")?;
+        let shape: Vec<usize> = self.kernel_size.into_iter().chain([1, filters]).collect();
+        Ok((conv, kernel.viewed(format!("{}{suffix}/kernel", site.name), shape)))
+    }
+}
+
 /// Adds a depthwise convolution with a Keras kernel `[k.., in, multiplier]`.
 pub(super) fn emit_depthwise(
     emitter: &mut Emitter<'_>,
@@ -111,6 +137,23 @@ impl<const R: usize> Layer for DepthwiseConv<R> {
             "depthwise_initializer": self.depthwise_initializer.to_config(),
             "bias_initializer": self.bias_initializer.to_config(),
         })
+    }
+
+    fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        in_keras::named(self.activation)?;
+        let causal = self.padding == Padding::Causal;
+        let pad = causal.then(|| site.causal(&self.kernel_size, &self.dilation_rate, self.data_format));
+        let padding = self.padding.without_causal();
+        let layer = match R {
+            3 => {
+                let (conv, kernel) = self.grouped(site, "")?;
+                let conv = Conv { padding, activation: self.activation, use_bias: self.use_bias, ..conv };
+                site.layer("", conv, [kernel].into_iter().chain(site.weights.get(1).cloned()).collect())
+            }
+            _ if causal => site.layer("", DepthwiseConv { padding, ..self.clone() }, site.weights.to_vec()),
+            _ => return Ok(Vec::new()),
+        };
+        Ok(pad.into_iter().chain([layer]).collect())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

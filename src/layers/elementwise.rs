@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::settings::setters;
 use super::to_config::number;
-use super::{Activation, Emitter, Initializer, Layer, WeightSpec, axis_of};
+use super::{
+    Activation, Emitter, Initializer, IntoLayer, KerasSite, Layer, LayerRef, Rescaling, WeightSpec, axis_of, in_keras,
+};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops::{self, Binary, BinaryFn, SoftmaxKind, UnaryFn};
@@ -68,6 +70,18 @@ impl Layer for ActivationLayer {
             ("ELU", Activation::Function(UnaryFn::Elu { alpha })) => json!({ "alpha": number(alpha) }),
             _ => json!({ "activation": self.activation.to_config() }),
         }
+    }
+
+    fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        let Activation::Function(function) = self.activation else { return Ok(Vec::new()) };
+        if self.class != "Activation" || self.activation.name().is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![match (ActivationLayer::class_of(function), function) {
+            (Some(class), _) => ActivationLayer::of_class(class, function).named(site.name),
+            (None, UnaryFn::Affine { scale, offset }) => Rescaling::new(vec![scale], vec![offset]).named(site.name),
+            _ => return in_keras::named(self.activation).map(|()| Vec::new()),
+        }])
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 
-use super::{Activation, Initializer, Model, Regularizer};
+use super::{Activation, Initializer, KerasSite, Model, Regularizer};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Binary, BinaryFn, Distribution, Op, Random};
@@ -43,6 +43,15 @@ pub trait Layer: Debug + Send + Sync {
         inputs: &[ValueId],
         weights: &[ValueId],
     ) -> Result<Vec<ValueId>, LayerError>;
+
+    /// The layers of Keras that compute the same one after the other, where Keras lacks the class or a setting; none where
+    /// Keras has both.
+    ///
+    /// # Errors
+    /// What Keras lacks, if nothing there computes the same.
+    fn in_keras(&self, _site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        Ok(Vec::new())
+    }
 
     /// The depthwise and the pointwise half of a separable layer.
     fn halves(&self) -> Option<(Box<dyn Layer>, Box<dyn Layer>)> {
@@ -101,7 +110,10 @@ impl Weight {
 
     /// The values; drawn from the initializer with seed 0 when nothing was set before.
     pub fn get(&self) -> Tensor {
-        self.lock().get_or_insert_with(|| self.spec.initializer.draw(&self.spec.shape, 0, &self.name)).clone()
+        let mut value = self.lock();
+        let tensor = value.get_or_insert_with(|| self.spec.initializer.draw(&self.spec.shape, 0, &self.name));
+        // A view may have set them in its own shape.
+        tensor.reshaped(self.spec.shape.clone()).unwrap_or_else(|_| tensor.clone())
     }
 
     /// Sets the values.
@@ -116,6 +128,13 @@ impl Weight {
         }
         *self.lock() = Some(tensor);
         Ok(())
+    }
+
+    /// The same values under another shape of as many elements, and another name.
+    pub(super) fn viewed(&self, name: String, shape: impl Into<Shape>) -> Weight {
+        // The initializer counts fans in this weight's own shape, so that it draws first.
+        self.get();
+        Weight { spec: WeightSpec { shape: shape.into(), ..self.spec.clone() }, name, value: self.value.clone() }
     }
 
     /// Draws the values anew.

@@ -9,6 +9,7 @@ mod depthwise;
 mod elementwise;
 mod from_config;
 mod functional;
+mod in_keras;
 mod initializer;
 mod keras_order;
 mod layer;
@@ -37,6 +38,7 @@ pub use depthwise::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D, DepthwiseCo
 pub use elementwise::{ActivationLayer, PReLU, PassThrough, SoftmaxLayer};
 pub use from_config::layer_from_config;
 pub use functional::{Input, SymbolicTensor};
+pub use in_keras::KerasSite;
 pub use initializer::{Fan, Initializer};
 pub use layer::{Emitter, IntoLayer, Layer, LayerRef, Weight, WeightSpec};
 pub use merge::{Concatenate, Dot, Merge};

@@ -155,7 +155,7 @@ impl Model {
         Ok(())
     }
 
-    fn wrong(&self, what: impl Into<String>) -> LayerError {
+    pub(super) fn wrong(&self, what: impl Into<String>) -> LayerError {
         LayerError::Model { model: self.name.clone(), what: what.into() }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings::setters;
-use super::{DataFormat, Emitter, Layer, WeightSpec};
+use super::{DataFormat, Emitter, KerasSite, Layer, LayerRef, WeightSpec};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops::{self, Dim, Op, PadMode, ResizeMode, SliceAxis};
@@ -113,6 +113,21 @@ impl Layer for Reshaping {
             None => slice(None, None, None),
         };
         vec![(0..rank).map(part).collect()]
+    }
+
+    fn in_keras(&self, _site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        match self {
+            Reshaping::UpSampling(factors, ResizeMode::Linear, _) if factors.len() != 2 => {
+                Err("Keras upsamples rows and columns linearly, no other number of axes".into())
+            }
+            Reshaping::UpSampling(factors, _, DataFormat::ChannelsFirst) if factors.len() == 1 => {
+                Err("Keras's UpSampling1D takes channels last only".into())
+            }
+            Reshaping::Cropping(cuts, DataFormat::ChannelsFirst) if cuts.len() == 1 => {
+                Err("Keras's Cropping1D takes channels last only".into())
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::depthwise::emit_depthwise;
 use super::settings::{check_rank, setters, size_setters};
 use super::{
-    Activation, Conv, DataFormat, DepthwiseConv, Emitter, Initializer, IntoSizes, Layer, LayerRef, Padding, WeightSpec,
+    Activation, Conv, DataFormat, DepthwiseConv, Emitter, Initializer, IntoSizes, KerasSite, Layer, LayerRef, Padding,
+    WeightSpec, in_keras,
 };
 use crate::error::LayerError;
 use crate::graph::ValueId;
@@ -109,6 +110,37 @@ impl<const R: usize> Layer for SeparableConv<R> {
             "pointwise_initializer": self.pointwise_initializer.to_config(),
             "bias_initializer": self.bias_initializer.to_config(),
         })
+    }
+
+    fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        in_keras::named(self.activation)?;
+        let causal = self.padding == Padding::Causal;
+        let pad = causal.then(|| site.causal(&self.kernel_size, &self.dilation_rate, self.data_format));
+        let padding = self.padding.without_causal();
+        if R < 3 {
+            let layer = || site.layer("", SeparableConv { padding, ..self.clone() }, site.weights.to_vec());
+            return Ok(pad.into_iter().flat_map(|pad| [pad, layer()]).collect());
+        }
+        let depthwise = DepthwiseConv::<R> {
+            strides: self.strides,
+            dilation_rate: self.dilation_rate,
+            data_format: self.data_format,
+            depth_multiplier: self.depth_multiplier,
+            depthwise_initializer: self.depthwise_initializer.clone(),
+            ..DepthwiseConv::new(self.kernel_size)
+        };
+        let (depthwise, kernel) = depthwise.grouped(site, "_depthwise")?;
+        let depthwise = site.layer("_depthwise", Conv { padding, ..depthwise }, vec![kernel]);
+        let pointwise = Conv::<R> {
+            data_format: self.data_format,
+            activation: self.activation,
+            use_bias: self.use_bias,
+            kernel_initializer: self.pointwise_initializer.clone(),
+            bias_initializer: self.bias_initializer.clone(),
+            ..Conv::new(self.filters, 1)
+        };
+        let weights = site.weights.iter().skip(1).cloned().collect();
+        Ok(pad.into_iter().chain([depthwise, site.layer("", pointwise, weights)]).collect())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -1,13 +1,14 @@
 //! One filter for all channels, found where it hides behind reshapes, strides or slices.
 //!
-//! Three ways to write it without a layer of its own are recognised, each a convolution of one channel to one channel:
-//! planes (`Permute((3, 1, 2))`, `Reshape((C, H, W, 1))`, `Conv3D(1, (1, k, k))`), rows of columns (`Permute((1, 3, 2))`,
-//! `Reshape((H, C * W, 1))`, `Conv2D(1, k, strides=(s, k))`), and channel slices through one convolution, concatenated.
+//! Four ways to write it without a layer of its own are recognised, each a convolution of one channel to one channel:
+//! planes (`Permute((3, 1, 2))`, `Reshape((C, H, W, 1))`, `Conv3D(1, (1, k, k))`), channels as an axis (`Reshape((H, W, C, 1))`,
+//! `Conv3D(1, (k, k, 1))`), rows of columns (`Permute((1, 3, 2))`, `Reshape((H, C * W, 1))`, `Conv2D(1, k, strides=(s, k))`),
+//! and channel slices through one convolution, concatenated.
 
 use crate::error::GraphError;
 use crate::graph::{Rewrite, Site, ValueId};
 use crate::ops::{Conv, ConvSite, Dim, Filters, Op, Reshape, Transpose};
-use crate::tensor::{Padding, Shape, Window};
+use crate::tensor::{AxisWindow, Padding, Shape, Window};
 
 /// Puts one shared-kernel depthwise convolution in the place of its disguises.
 pub(super) struct RecognizeSharedKernels;
@@ -56,17 +57,21 @@ fn sizes(shape: &[usize]) -> Reshape {
 fn reshaped(site: &mut Site<'_>, conv: &Conv, resolved: &ConvSite) -> Result<Option<ValueId>, GraphError> {
     let Some(((), reshape_inputs)) = site.producer(site.inputs[0], reshape_source) else { return Ok(None) };
     let Some(&turned) = reshape_inputs.first() else { return Ok(None) };
+    let turned_shape = site.graph().ty(turned).shape.clone();
+    let input = site.graph().ty(site.inputs[0]).shape.clone();
+    if let Some(window) = channel_axis(&turned_shape, &input, resolved) {
+        return replace(site, conv, turned, window, None, "channels as an axis");
+    }
     let Some((perm, sources)) = site.producer(turned, transpose_source) else {
         refuse_plain_reshape(site, turned, resolved);
         return Ok(None);
     };
-    let (Some(&x), turned_shape) = (sources.first(), site.graph().ty(turned).shape.clone()) else { return Ok(None) };
-    let input = site.graph().ty(site.inputs[0]).shape.clone();
+    let Some(&x) = sources.first() else { return Ok(None) };
     if let Some(window) = planes(&perm, &turned_shape, &input, resolved) {
-        return replace(site, conv, x, window, perm, "planes");
+        return replace(site, conv, x, window, Some(perm), "planes");
     }
     if let Some(window) = columns(&perm, &turned_shape, &input, resolved) {
-        return replace(site, conv, x, window, perm, "rows of columns");
+        return replace(site, conv, x, window, Some(perm), "rows of columns");
     }
     Ok(None)
 }
@@ -84,12 +89,26 @@ fn planes(perm: &[usize], turned: &Shape, input: &Shape, resolved: &ConvSite) ->
     let idle = counting.iter().all(|a| a.size == 1 && a.stride == 1 && a.before == 0 && a.after == 0);
     let batch = input[..input.rank() - spatial - 1].iter().product::<usize>();
     let same_planes = batch == turned[0] * turned[1] && own.iter().map(|a| a.input).eq(turned[2..].iter().copied());
-    (idle && same_planes).then(|| Window {
-        stride: own.iter().map(|a| a.stride).collect(),
-        dilation: own.iter().map(|a| a.dilation).collect(),
-        padding: Padding::Explicit(own.iter().map(|a| (a.before, a.after)).collect()),
+    (idle && same_planes).then(|| window_of(own))
+}
+
+/// The window over the spatial axes, when the reshape only adds an axis of one channel and the convolution does nothing along
+/// the axis of the channels before it.
+fn channel_axis(source: &Shape, input: &Shape, resolved: &ConvSite) -> Option<Window> {
+    let (last, own) = resolved.axes.split_last()?;
+    let idle = last.size == 1 && last.stride == 1 && last.before == 0 && last.after == 0;
+    let added = input.rank() == own.len() + 3 && input[..input.rank() - 1] == source[..];
+    (idle && added && !own.is_empty()).then(|| window_of(own))
+}
+
+/// The window of resolved axes.
+fn window_of(axes: &[AxisWindow]) -> Window {
+    Window {
+        stride: axes.iter().map(|a| a.stride).collect(),
+        dilation: axes.iter().map(|a| a.dilation).collect(),
+        padding: Padding::Explicit(axes.iter().map(|a| (a.before, a.after)).collect()),
         ceil_mode: false,
-    })
+    }
 }
 
 /// The window over rows in which the columns of one channel lie next to each other: steps of one window along the row
@@ -116,18 +135,26 @@ fn replace(
     conv: &Conv,
     x: ValueId,
     window: Window,
-    perm: Vec<usize>,
+    perm: Option<Vec<usize>>,
     disguise: &str,
 ) -> Result<Option<ValueId>, GraphError> {
     let weights = site.graph().ty(site.inputs[1]).shape.clone();
-    let kernel: Vec<usize> = weights[weights.rank() - 2 - window.axes()..].to_vec();
+    // Axes along which the convolution does nothing have one tap, before or behind the others.
+    let taps = match perm {
+        Some(_) => &weights[weights.rank() - 2 - window.axes()..weights.rank() - 2],
+        None => &weights[..window.axes()],
+    };
+    let kernel: Vec<usize> = taps.iter().copied().chain([1, 1]).collect();
     let channels = site.graph().ty(x).shape.last_axis();
     let filter = site.emit(sizes(&kernel), &[site.inputs[1]])?;
     let mut inputs = vec![x, filter];
     inputs.extend_from_slice(&site.inputs[2..]);
     let shared = Conv { window, filters: Filters::Shared, epilogue: conv.epilogue };
     let value = site.emit(shared, &inputs)?;
-    let turned = site.emit(Transpose { perm }, &[value])?;
+    let turned = match perm {
+        Some(perm) => site.emit(Transpose { perm }, &[value])?,
+        None => value,
+    };
     let types: Vec<_> = site.inputs.iter().map(|&id| site.graph().ty(id).clone()).collect();
     let output = conv.site(&types).map_err(|source| GraphError::Node { node: site.node.name.clone(), source })?.output;
     site.applied.push(format!(
