@@ -147,6 +147,7 @@ impl Model {
         let site = KerasSite { name: layer.name(), input: &input, output: &output, weights: layer.weights() };
         let chain = layer.layer().in_keras(&site)?;
         if !chain.is_empty() {
+            chain.iter().for_each(|part| part.set_trainable(layer.trainable()));
             return Ok(chain);
         }
         let class = layer.layer().class_name();

@@ -140,13 +140,27 @@ pub fn of_keras() -> Vec<(&'static str, Built)> {
         ("softmax", one(&[5, 4], SoftmaxLayer::new(1))),
         ("prelu", one(&[5, 3, 4], PReLU::new(vec![1, 2]).alpha_initializer(Initializer::Constant(0.3)))),
         ("dropout", one(&[5, 4], Noise::dropout(0.3).noise_shape(vec![None, Some(1), Some(4)]))),
-        ("spatial_dropout", row(&[5, 5, 4], vec![
-            Noise::spatial_dropout(2, 0.3).layer(), Noise::spatial_dropout(2, 0.2).channels_first().layer(),
-        ])),
-        ("noise", row(&[5, 4], vec![
-            Noise::spatial_dropout(1, 0.3).layer(), Noise::gaussian_dropout(0.1).layer(), Noise::gaussian(0.2).layer(),
-            Noise::alpha_dropout(0.4).layer(), class("ActivityRegularization"), class("Identity"),
-        ])),
+        (
+            "spatial_dropout",
+            row(
+                &[5, 5, 4],
+                vec![Noise::spatial_dropout(2, 0.3).layer(), Noise::spatial_dropout(2, 0.2).channels_first().layer()],
+            ),
+        ),
+        (
+            "noise",
+            row(
+                &[5, 4],
+                vec![
+                    Noise::spatial_dropout(1, 0.3).layer(),
+                    Noise::gaussian_dropout(0.1).layer(),
+                    Noise::gaussian(0.2).layer(),
+                    Noise::alpha_dropout(0.4).layer(),
+                    class("ActivityRegularization"),
+                    class("Identity"),
+                ],
+            ),
+        ),
         ("frozen", row(&[5], vec![Dense::new(4).layer(), frozen(Dense::new(3))])),
         ("shared", shared_layers()),
         ("branches", branches()),
