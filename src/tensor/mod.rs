@@ -1,16 +1,22 @@
-//! Host tensors: element types, shapes, window arithmetic, comparison and `.npy` files.
+//! Host tensors: element types, shapes, window arithmetic, comparison, `.npy` and `.safetensors` files.
 
+mod atomic;
 mod compare;
 mod dtype;
+mod half;
 mod npy;
+mod safetensors;
 mod shape;
 mod window;
 
 use std::sync::Arc;
 
+pub use atomic::write_atomically;
 pub use compare::{Accuracy, Comparison, compare};
 pub use dtype::DType;
+pub use half::{from_bf16, from_f16};
 pub use npy::{read_npy, write_npy};
+pub use safetensors::{read_safetensors, write_safetensors};
 pub use shape::Shape;
 pub use window::{AxisWindow, Padding, Window};
 

@@ -3,6 +3,7 @@
 use hdf5_pure::{AttrValue, Datatype, DatatypeByteOrder, FloatingPointLayout};
 
 use super::h5::{Budget, H5Error, damaged, spend};
+use crate::tensor::{from_bf16, from_f16};
 
 /// A numeric dataset, row-major, converted to `f32`.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,7 +114,7 @@ impl Dataset {
         let bits = word(bytes, order);
         let (value, text) = match element {
             Element::F16 => (Some(from_f16(bits as u16)), String::new()),
-            Element::Bf16 => (Some(f32::from_bits((bits as u32) << 16)), String::new()),
+            Element::Bf16 => (Some(from_bf16(bits as u16)), String::new()),
             Element::F32 => (Some(f32::from_bits(bits as u32)), String::new()),
             Element::F64 => {
                 let wide = f64::from_bits(bits);
@@ -182,18 +183,6 @@ fn word(bytes: &[u8], order: DatatypeByteOrder) -> u64 {
     match order {
         DatatypeByteOrder::BigEndian => bytes.iter().fold(0, push),
         _ => bytes.iter().rev().fold(0, push),
-    }
-}
-
-fn from_f16(bits: u16) -> f32 {
-    let sign = u32::from(bits >> 15) << 31;
-    let exponent = u32::from(bits >> 10) & 0x1f;
-    let mantissa = u32::from(bits) & 0x3ff;
-    match exponent {
-        // 2^-24 is what one unit of a subnormal is worth; the product is exact.
-        0 => f32::from_bits(sign | (mantissa as f32 / 16_777_216.0).to_bits()),
-        0x1f => f32::from_bits(sign | 0x7f80_0000 | (mantissa << 13)),
-        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13)),
     }
 }
 

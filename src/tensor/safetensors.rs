@@ -1,0 +1,167 @@
+//! `.safetensors` files: named tensors, through the `safetensors` crate.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use safetensors::{Dtype, SafeTensors, View};
+
+use super::half::{from_bf16, from_f16};
+use super::write_atomically;
+use crate::error::TensorError;
+use crate::tensor::{Data, Tensor};
+
+/// Reads all tensors with their names, and the texts kept beside them. `F32`, `I32`, `I64`, `U8` and `BOOL` keep their type;
+/// every other real number becomes `f32`.
+///
+/// # Errors
+/// [`TensorError::File`], naming the file, when it cannot be read, is no such file, or holds other elements.
+#[allow(clippy::type_complexity)]
+pub fn read_safetensors(path: &Path) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>), TensorError> {
+    let wrong = |what: String| TensorError::File { path: path.to_path_buf(), what };
+    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let damaged = |e| wrong(format!("not a .safetensors file, or cut short: {e}"));
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let data = elements(view.dtype(), view.data())
+            .ok_or_else(|| wrong(format!("`{name}` has elements of type {:?}; save it as F32", view.dtype())))?;
+        let tensor = Tensor::new(view.shape().to_vec(), data).map_err(|e| wrong(format!("`{name}`: {e}")))?;
+        tensors.insert(name.to_string(), tensor);
+    }
+    let texts = header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect();
+    Ok((tensors, texts))
+}
+
+/// Writes tensors under their names, and one text (key and value) beside them: several would have no fixed order in the file,
+/// and the same tensors give the same bytes. The file is there as a whole or not at all.
+///
+/// # Errors
+/// [`TensorError::File`] when it cannot be written, or two tensors have one name.
+pub fn write_safetensors(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    text: Option<(&str, &str)>,
+) -> Result<(), TensorError> {
+    let wrong = |what: String| TensorError::File { path: path.to_path_buf(), what };
+    let mut names: Vec<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(wrong(format!("two tensors are called `{}`", twice[0])));
+    }
+    let text = text.map(|(key, value)| [(key.to_string(), value.to_string())].into_iter().collect());
+    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), Viewed(tensor)));
+    let bytes = safetensors::serialize(views, text).map_err(|e| wrong(e.to_string()))?;
+    write_atomically(path, |out| out.write_all(&bytes)).map_err(|e| wrong(e.to_string()))
+}
+
+struct Viewed<'a>(&'a Tensor);
+
+impl View for Viewed<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.0.data() {
+            Data::F32(_) => Dtype::F32,
+            Data::I32(_) => Dtype::I32,
+            Data::I64(_) => Dtype::I64,
+            Data::U8(_) => Dtype::U8,
+            Data::Bool(_) => Dtype::BOOL,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self.0.data() {
+            Data::F32(v) => little_endian(v),
+            Data::I32(v) => little_endian(v),
+            Data::I64(v) => little_endian(v),
+            Data::U8(v) => Cow::Borrowed(v),
+            Data::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.tensor_type().bytes()
+    }
+}
+
+fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
+    let bytes: &[u8] = bytemuck::cast_slice(values);
+    if cfg!(target_endian = "little") {
+        return Cow::Borrowed(bytes);
+    }
+    bytes.chunks_exact(size_of::<T>()).flat_map(|element| element.iter().rev().copied()).collect()
+}
+
+fn elements(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
+    fn each<const N: usize, T>(bytes: &[u8], element: impl Fn([u8; N]) -> T) -> Arc<Vec<T>> {
+        Arc::new(bytes.as_chunks::<N>().0.iter().map(|&bytes| element(bytes)).collect())
+    }
+    Some(match dtype {
+        Dtype::F32 => Data::F32(each(bytes, f32::from_le_bytes)),
+        Dtype::F64 => Data::F32(each(bytes, |b| f64::from_le_bytes(b) as f32)),
+        Dtype::F16 => Data::F32(each(bytes, |b| from_f16(u16::from_le_bytes(b)))),
+        Dtype::BF16 => Data::F32(each(bytes, |b| from_bf16(u16::from_le_bytes(b)))),
+        Dtype::I8 => Data::F32(each(bytes, |b| f32::from(i8::from_le_bytes(b)))),
+        Dtype::I16 => Data::F32(each(bytes, |b| f32::from(i16::from_le_bytes(b)))),
+        Dtype::U16 => Data::F32(each(bytes, |b| f32::from(u16::from_le_bytes(b)))),
+        Dtype::I32 => Data::I32(each(bytes, i32::from_le_bytes)),
+        Dtype::I64 => Data::I64(each(bytes, i64::from_le_bytes)),
+        Dtype::U8 => Data::U8(each(bytes, |[byte]: [u8; 1]| byte)),
+        Dtype::BOOL => Data::Bool(each(bytes, |[byte]: [u8; 1]| byte != 0)),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_and_text_survive_a_round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let tensors = [
+            ("b".to_string(), Tensor::from_fn([2, 3, 5], |i| i as f32 * 0.5 - 3.0)),
+            ("a".to_string(), Tensor::new([3], Data::I64(Arc::new(vec![-1, 0, i64::MAX]))).unwrap()),
+            ("flags".to_string(), Tensor::new([2], Data::Bool(Arc::new(vec![true, false]))).unwrap()),
+            ("none".to_string(), Tensor::full([0, 4], 1.0)),
+            ("one".to_string(), Tensor::full(Vec::<usize>::new(), f32::NEG_INFINITY)),
+        ];
+        write_safetensors(&path, &tensors, Some(("step", "17"))).unwrap();
+        let (read, texts) = read_safetensors(&path).unwrap();
+        assert_eq!(read, BTreeMap::from(tensors.clone()));
+        assert_eq!(texts, BTreeMap::from([("step".to_string(), "17".to_string())]));
+        let bytes = std::fs::read(&path).unwrap();
+        write_safetensors(&path, &tensors, Some(("step", "17"))).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        let twice = [tensors[0].clone(), tensors[0].clone()];
+        assert!(write_safetensors(&path, &twice, None).unwrap_err().to_string().contains("two tensors are called `b`"));
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn damaged_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        write_safetensors(&path, &[("a".to_string(), Tensor::full([4], 1.0))], None).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for end in 0..whole.len() {
+            std::fs::write(&path, &whole[..end]).unwrap();
+            let message = read_safetensors(&path).unwrap_err().to_string();
+            assert!(message.contains("w.safetensors"), "{message}");
+        }
+        let half = String::from_utf8_lossy(&whole[8..]).replace("F32", "F8_E4M3").replace("[0,16]", "[0,4]");
+        let header = half.split('}').next().unwrap().to_string() + "}}";
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.bytes().chain([0; 4]));
+        std::fs::write(&path, &bytes).unwrap();
+        let message = read_safetensors(&path).unwrap_err().to_string();
+        assert!(message.contains("`a`") && message.contains("F8_E4M3"), "{message}");
+    }
+}
