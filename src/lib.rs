@@ -1,7 +1,7 @@
 //! Convolutional networks on any GPU through `wgpu`, with Keras's numbers.
 //!
 //! - [`layers`]: Keras's layers and models; [`layers::Model::summary`] says what each does.
-//! - [`zoo`] and [`import`]: known architectures, and models from files.
+//! - [`zoo`] and [`import`]: known architectures, and models from files; [`export`]: models to files.
 //! - [`session`]: compiles a graph for a device and runs it; [`session::Device::auto`] finds the device.
 //! - [`graph`], [`ops`], [`passes`], [`plan`], [`kernels`], [`gpu`], [`cpu`]: what happens in between, each stop printable.
 //!
@@ -26,6 +26,7 @@ pub mod cases;
 pub mod cli;
 pub mod cpu;
 pub mod error;
+pub mod export;
 pub mod gpu;
 pub mod graph;
 pub mod import;

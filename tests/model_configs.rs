@@ -132,7 +132,7 @@ fn what_keras_lacks_is_said_in_its_layers_and_computes_the_same() {
         for weight in model.weights() {
             weight.set(Tensor::from_fn(weight.spec().shape.clone(), |i| 0.3 + (i as f32 * 0.9).cos() * 0.2)).unwrap();
         }
-        let in_keras = model.in_keras().unwrap_or_else(|why| panic!("{name}: {why}"));
+        let in_keras = model.in_keras().unwrap_or_else(|why| panic!("{name}: {why}")).model;
         assert!(!in_keras.to_json().contains("wgconv"), "{name}: {}", in_keras.to_json());
         assert_eq!(
             in_keras.outputs().iter().map(|o| &o.0).collect::<Vec<_>>(),
@@ -159,7 +159,7 @@ fn a_shared_kernel_is_known_again_behind_keras_layers() {
     for (name, model) in
         layer_models::own().into_iter().filter(|(name, _)| ["shared1d", "shared2d", "shared3d"].contains(name))
     {
-        let read = Model::from_config(&model.unwrap().in_keras().unwrap().to_config()).unwrap();
+        let read = Model::from_config(&model.unwrap().in_keras().unwrap().model.to_config()).unwrap();
         let (graph, report) = optimize(read.graph(2).unwrap(), &FoldCache::default()).unwrap();
         let shared = |op: &Op| matches!(op, Op::Conv(conv) if conv.filters == Filters::Shared);
         assert!(graph.nodes().iter().any(|node| shared(&node.op)), "{name}: {report:?}");

@@ -2,14 +2,16 @@
 
 pub mod keras;
 mod picture;
+mod weights;
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 pub use picture::{PictureOptions, read_picture};
+pub use weights::WeightReport;
 
-use crate::error::LayerError;
+use crate::error::{LayerError, TensorError};
 use crate::layers::Model;
 
 /// A model could not be read.
@@ -27,13 +29,16 @@ pub enum ImportError {
     /// The file holds weights but no model.
     #[error(
         "{} holds weights only; give the whole model (`model.save(\"model.keras\")`), or build the model in Rust and use \
-         `import::keras::assign_weights`",
+         `Model::load_weights`",
         path.display()
     )]
     NoModel {
         /// The file.
         path: PathBuf,
     },
+    /// A tensor file cannot be read.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
     /// Weights are missing or have other shapes.
     #[error("{}: {}", path.display(), wrong.join("; "))]
     Weights {

@@ -95,7 +95,7 @@ impl<const R: usize> DepthwiseConv<R> {
         };
         let kernel = site.weights.first().ok_or("it has no weights yet")?;
         let shape: Vec<usize> = self.kernel_size.into_iter().chain([1, filters]).collect();
-        Ok((conv, kernel.viewed(format!("{}{suffix}/kernel", site.name), shape)))
+        Ok((conv, kernel.viewed(&format!("{}{suffix}", site.name), "kernel", shape)))
     }
 }
 

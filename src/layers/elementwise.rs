@@ -198,7 +198,12 @@ impl PassThrough {
     /// One of the classes that are the identity, by its Keras name.
     pub fn of_class(name: &str) -> Option<PassThrough> {
         let class = PassThrough::CLASSES.iter().find(|class| **class == name)?;
-        Some(PassThrough { class, settings: Map::new() })
+        let none = || json!(0.0);
+        let settings = match *class {
+            "ActivityRegularization" => Map::from_iter([("l1".into(), none()), ("l2".into(), none())]),
+            _ => Map::new(),
+        };
+        Some(PassThrough { class, settings })
     }
 
     /// Takes over what belongs to the classes from a configuration.

@@ -77,6 +77,15 @@ impl Padding {
     }
 }
 
+/// A model in Keras's own classes.
+#[derive(Debug, Clone)]
+pub struct InKeras {
+    /// The model; it shares the weights of the one that it stands for.
+    pub model: Model,
+    /// What is other than in that one, a sentence each.
+    pub notes: Vec<String>,
+}
+
 impl Model {
     /// The same model in classes that Keras 3 has, for writing it to a file that Keras loads. It shares the weights.
     ///
@@ -89,8 +98,14 @@ impl Model {
     ///
     /// # Errors
     /// [`LayerError::Model`], listing every layer that no Keras layers compute.
-    pub fn in_keras(&self) -> Result<Model, LayerError> {
-        let mut problems = Vec::new();
+    pub fn in_keras(&self) -> Result<InKeras, LayerError> {
+        let mut converted = self.converted()?;
+        converted.notes.extend(converted.model.weights_held_twice());
+        Ok(converted)
+    }
+
+    fn converted(&self) -> Result<InKeras, LayerError> {
+        let (mut problems, mut notes) = (Vec::new(), Vec::new());
         let inputs: Vec<SymbolicTensor> =
             self.inputs.iter().map(|input| Input::open(input.name.clone(), input.shape.clone())).collect();
         let names = self.inputs.iter().map(|input| input.name.as_str());
@@ -107,7 +122,7 @@ impl Model {
         for call in &self.calls {
             let layer = &call.layer;
             let chain = chains.entry(layer.id()).or_insert_with(|| {
-                self.chain(layer).unwrap_or_else(|why| {
+                self.chain(layer, &mut notes).unwrap_or_else(|why| {
                     problems.push(format!("`{}` ({}): {why}", layer.name(), layer.layer().class_name()));
                     vec![layer.clone()]
                 })
@@ -127,13 +142,32 @@ impl Model {
         let outputs: Option<Vec<SymbolicTensor>> =
             self.outputs.iter().map(|(_, output)| find(&values, *output)).collect();
         let model = Model::named(self.name.clone(), &inputs, &outputs.ok_or_else(broken)?)?;
-        Ok(Model { sequential: self.sequential, ..model })
+        let model = Model { sequential: self.sequential, ..model };
+        Ok(InKeras { model, notes })
+    }
+
+    /// Weights that layers of this model share, of which Keras keeps one for each layer.
+    fn weights_held_twice(&self) -> Vec<String> {
+        let mut holders: HashMap<usize, String> = HashMap::new();
+        let mut notes = Vec::new();
+        let leaves = self.leaves();
+        for (layer, weight) in leaves.iter().flat_map(|(name, layer)| layer.weights().iter().map(move |w| (name, w))) {
+            let name = format!("`{layer}/{}`", weight.spec().name);
+            match holders.get(&weight.id()) {
+                Some(other) => {
+                    notes.push(format!("{other} and {name} are one weight here, and two equal ones in Keras"))
+                }
+                None => drop(holders.insert(weight.id(), name)),
+            }
+        }
+        notes
     }
 
     /// The layers of Keras that compute what a layer of this model does, one after the other.
-    fn chain(&self, layer: &LayerRef) -> Result<Vec<LayerRef>, String> {
-        if let Some(model) = layer.layer().as_model() {
-            let model = model.in_keras().map_err(|why| why.to_string())?;
+    fn chain(&self, layer: &LayerRef, notes: &mut Vec<String>) -> Result<Vec<LayerRef>, String> {
+        if let Some(nested) = layer.layer().as_model() {
+            let InKeras { model, notes: inside } = nested.converted().map_err(|why| why.to_string())?;
+            notes.extend(inside);
             return Ok(vec![model.named(layer.name())]);
         }
         let calls: Vec<_> = self.calls.iter().filter(|call| call.layer.is(layer)).collect();
@@ -148,6 +182,13 @@ impl Model {
         let chain = layer.layer().in_keras(&site)?;
         if !chain.is_empty() {
             chain.iter().for_each(|part| part.set_trainable(layer.trainable()));
+            let class = layer.layer().class_name();
+            let classes: Vec<&str> = chain.iter().map(|part| part.layer().class_name()).collect();
+            notes.push(format!(
+                "`{}` ({class}) becomes {}, which compute the same in Keras",
+                layer.name(),
+                classes.join(", ")
+            ));
             return Ok(chain);
         }
         let class = layer.layer().class_name();

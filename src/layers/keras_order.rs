@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::{Model, TensorRef};
+use super::names::snake_case;
+use super::{LayerRef, Model, TensorRef};
 
 /// What Keras lists: an input, or a layer by the position of its first call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,38 @@ pub(super) fn keras_order(model: &Model) -> Vec<Operation> {
         None => Operation::Input(node),
     };
     operations.into_iter().map(named).collect()
+}
+
+impl Model {
+    /// The layers with the names of their groups in Keras's weight files: the class in snake case, numbered in Keras's order.
+    pub fn keras_groups(&self) -> Vec<(String, &LayerRef)> {
+        let order: Vec<usize> = match self.is_written_as_sequential() {
+            true => (0..self.calls.len()).collect(),
+            false => keras_order(self)
+                .into_iter()
+                .filter_map(|operation| match operation {
+                    Operation::Layer(first) => Some(first),
+                    Operation::Input(_) => None,
+                })
+                .collect(),
+        };
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let layers = order.into_iter().filter_map(|first| self.calls.get(first)).map(|call| &call.layer);
+        layers
+            .filter(|layer| !layer.is_function())
+            .map(|layer| {
+                let class = match layer.layer().as_model() {
+                    Some(model) if model.is_written_as_sequential() => "Sequential",
+                    Some(_) => "Functional",
+                    None => layer.layer().class_name(),
+                };
+                let key = snake_case(class);
+                let count = counts.entry(key.clone()).or_default();
+                *count += 1;
+                (if *count == 1 { key } else { format!("{key}_{}", *count - 1) }, layer)
+            })
+            .collect()
+    }
 }
 
 /// Inputs and calls as nodes of one graph: inputs come first.

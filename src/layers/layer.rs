@@ -130,11 +130,12 @@ impl Weight {
         Ok(())
     }
 
-    /// The same values under another shape of as many elements, and another name.
-    pub(super) fn viewed(&self, name: String, shape: impl Into<Shape>) -> Weight {
+    /// The same values as the weight `name` of another layer, in another shape of as many elements.
+    pub(super) fn viewed(&self, layer: &str, name: &'static str, shape: impl Into<Shape>) -> Weight {
         // The initializer counts fans in this weight's own shape, so that it draws first.
         self.get();
-        Weight { spec: WeightSpec { shape: shape.into(), ..self.spec.clone() }, name, value: self.value.clone() }
+        let spec = WeightSpec { name, shape: shape.into(), ..self.spec.clone() };
+        Weight { spec, name: format!("{layer}/{name}"), value: self.value.clone() }
     }
 
     /// Draws the values anew.

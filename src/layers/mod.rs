@@ -16,6 +16,7 @@ mod layer;
 mod merge;
 mod model;
 mod model_config;
+mod named_weights;
 mod names;
 mod noise;
 mod normalization;
@@ -38,7 +39,7 @@ pub use depthwise::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D, DepthwiseCo
 pub use elementwise::{ActivationLayer, PReLU, PassThrough, SoftmaxLayer};
 pub use from_config::layer_from_config;
 pub use functional::{Input, SymbolicTensor};
-pub use in_keras::KerasSite;
+pub use in_keras::{InKeras, KerasSite};
 pub use initializer::{Fan, Initializer};
 pub use layer::{Emitter, IntoLayer, Layer, LayerRef, Weight, WeightSpec};
 pub use merge::{Concatenate, Dot, Merge};

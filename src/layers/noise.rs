@@ -83,8 +83,11 @@ impl Layer for Noise {
         let mut config = json!({ key: number(value) });
         match &self.shape {
             Some(shape) if self.class.starts_with("SpatialDropout") => {
-                if shape.get(1) == Some(&None) {
-                    config["data_format"] = json!(DataFormat::ChannelsFirst.name());
+                let first = shape.get(1) == Some(&None);
+                // Keras's class of one axis takes channels last only, and no such key.
+                if first || shape.len() > 3 {
+                    let format = if first { DataFormat::ChannelsFirst } else { DataFormat::ChannelsLast };
+                    config["data_format"] = json!(format.name());
                 }
             }
             Some(shape) => config["noise_shape"] = json!(shape),

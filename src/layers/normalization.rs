@@ -64,10 +64,14 @@ impl Layer for BatchNormalization {
     fn config(&self) -> Value {
         json!({
             "axis": self.axis,
+            "momentum": number(self.momentum),
             "epsilon": number(self.epsilon),
             "center": self.center,
             "scale": self.scale,
-            "momentum": number(self.momentum),
+            "beta_initializer": Initializer::Zeros.to_config(),
+            "gamma_initializer": Initializer::Ones.to_config(),
+            "moving_mean_initializer": Initializer::Zeros.to_config(),
+            "moving_variance_initializer": Initializer::Ones.to_config(),
         })
     }
 
@@ -182,6 +186,8 @@ impl Layer for LayerNormalization {
             "epsilon": number(self.epsilon),
             "center": self.center,
             "scale": self.scale,
+            "beta_initializer": Initializer::Zeros.to_config(),
+            "gamma_initializer": Initializer::Ones.to_config(),
         })
     }
 
@@ -264,6 +270,8 @@ impl Layer for GroupNormalization {
             "epsilon": number(self.epsilon),
             "center": self.center,
             "scale": self.scale,
+            "beta_initializer": Initializer::Zeros.to_config(),
+            "gamma_initializer": Initializer::Ones.to_config(),
         })
     }
 
@@ -351,7 +359,7 @@ impl Layer for Normalization {
 
     fn config(&self) -> Value {
         json!({
-            "axis": self.axis,
+            "axis": self.axis.into_iter().collect::<Vec<i64>>(),
             "mean": numbers(&self.mean),
             "variance": numbers(&self.variance),
             "invert": self.invert,

@@ -139,7 +139,9 @@ impl<const R: usize> Layer for SeparableConv<R> {
             bias_initializer: self.bias_initializer.clone(),
             ..Conv::new(self.filters, 1)
         };
-        let weights = site.weights.iter().skip(1).cloned().collect();
+        let kernel = site.weights.get(1).ok_or("it has no weights yet")?;
+        let kernel = kernel.viewed(site.name, "kernel", kernel.spec().shape.clone());
+        let weights = [kernel].into_iter().chain(site.weights.get(2).cloned()).collect();
         Ok(pad.into_iter().chain([depthwise, site.layer("", pointwise, weights)]).collect())
     }
 

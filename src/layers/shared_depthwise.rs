@@ -106,7 +106,7 @@ impl<const R: usize> SharedDepthwiseConv<R> {
         };
         let kernel = site.weights.first().ok_or("it has no weights yet")?;
         let shape: Vec<usize> = kernel_size.into_iter().chain([1, 1]).collect();
-        let kernel = kernel.viewed(format!("{}_filter/kernel", site.name), shape);
+        let kernel = kernel.viewed(&format!("{}_filter", site.name), "kernel", shape);
         Ok(site.layer("_filter", conv, [kernel].into_iter().chain(site.weights.get(1).cloned()).collect()))
     }
 

@@ -1,7 +1,7 @@
 //! Files that are there as a whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Error, ErrorKind, Result, Write};
+use std::io::{BufWriter, Error, ErrorKind, Result};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,6 +32,8 @@ fn fill(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]

@@ -16,7 +16,8 @@ pub use archive::{Error as FileError, Format, KerasFile, read};
 pub use assign::Error as AssignError;
 
 use super::ImportError;
-use crate::layers::{LayerRef, Model};
+use super::weights::Pairing;
+use crate::layers::Model;
 use crate::tensor::Tensor;
 
 /// Reads a model with its weights from a `.keras` file or a legacy `.h5` file.
@@ -39,39 +40,18 @@ pub fn read_model(path: &Path) -> Result<Model, ImportError> {
 /// # Errors
 /// [`ImportError`] when weights and layers do not fit together, naming them.
 pub fn assign_weights(model: &Model, config: &Value, file: &KerasFile) -> Result<(), ImportError> {
+    Pairing::by_layer(model, stored_by_name(config, file)?).strict(&file.path)
+}
+
+/// The stored weights of each layer, under the names that a configuration gives: those of the models around it and its own,
+/// joined by `/`.
+pub(super) fn stored_by_name(config: &Value, file: &KerasFile) -> Result<BTreeMap<String, Vec<Tensor>>, ImportError> {
     let inner = config.get("config").unwrap_or(config);
     let by_layer = assign::match_layers(inner, file).or_else(|_| assign::match_layers(config, file))?;
     let mut stored = BTreeMap::new();
-    for (layer_path, weights) in by_layer {
-        stored.insert(layer_path.join("/"), weights);
+    for (path, weights) in by_layer {
+        let tensors = weights.into_iter().map(|(_, array)| Tensor::from_f32(array.shape.clone(), array.data.clone()));
+        stored.insert(path.join("/"), tensors.collect::<Result<Vec<Tensor>, _>>()?);
     }
-    let mut wrong = Vec::new();
-    walk(model, "", &mut |name, layer| {
-        let weights = stored.get(name).map_or(&[][..], Vec::as_slice);
-        let expected = layer.weights();
-        if weights.len() != expected.len() {
-            wrong.push(format!("layer `{name}` has {} weights, the file {}", expected.len(), weights.len()));
-            return;
-        }
-        for (weight, (_, array)) in expected.iter().zip(weights) {
-            let set = Tensor::from_f32(array.shape.clone(), array.data.clone())
-                .map_err(crate::error::LayerError::from)
-                .and_then(|tensor| weight.set(tensor));
-            if let Err(why) = set {
-                wrong.push(why.to_string());
-            }
-        }
-    });
-    if wrong.is_empty() { Ok(()) } else { Err(ImportError::Weights { path: file.path.clone(), wrong }) }
-}
-
-/// Visits every layer that holds weights of its own, nested models included, under its name path.
-fn walk(model: &Model, scope: &str, visit: &mut impl FnMut(&str, &LayerRef)) {
-    for layer in model.layers() {
-        let name = if scope.is_empty() { layer.name().to_string() } else { format!("{scope}/{}", layer.name()) };
-        match layer.layer().as_model() {
-            Some(nested) => walk(nested, &name, visit),
-            None => visit(&name, layer),
-        }
-    }
+    Ok(stored)
 }

@@ -1,0 +1,45 @@
+//! The HDF5 layout of Keras 3's weights: `layers/<class in snake case, numbered>/vars/<number>`, nested models inside.
+
+use hdf5_pure::{AttrValue, FileBuilder, GroupBuilder};
+
+use crate::layers::{LayerRef, Model};
+
+/// The weights of a model whose classes are Keras's.
+pub(super) fn bytes(model: &Model) -> Result<Vec<u8>, String> {
+    let mut file = FileBuilder::new();
+    let mut layers = file.create_group("layers");
+    fill_layers(&mut layers, model)?;
+    file.add_group(layers.finish());
+    let mut vars = file.create_group("vars");
+    vars.set_attr("name", AttrValue::VarLenString(model.name().into()));
+    file.add_group(vars.finish());
+    file.finish().map_err(|error| error.to_string())
+}
+
+/// A group per layer, without weights or with.
+fn fill_layers(layers: &mut GroupBuilder, model: &Model) -> Result<(), String> {
+    for (key, layer) in model.keras_groups() {
+        let mut group = layers.create_group(&key);
+        if let Some(nested) = layer.layer().as_model() {
+            let mut inner = group.create_group("layers");
+            fill_layers(&mut inner, nested)?;
+            group.add_group(inner.finish());
+        }
+        fill_variables(&mut group, layer)?;
+        layers.add_group(group.finish());
+    }
+    Ok(())
+}
+
+fn fill_variables(group: &mut GroupBuilder, layer: &LayerRef) -> Result<(), String> {
+    let mut vars = group.create_group("vars");
+    vars.set_attr("name", AttrValue::VarLenString(layer.name().into()));
+    for (number, weight) in layer.weights().iter().enumerate() {
+        let tensor = weight.get();
+        let values = tensor.f32s().map_err(|error| error.to_string())?;
+        let shape: Vec<u64> = tensor.shape().iter().map(|&size| size as u64).collect();
+        vars.create_dataset(&number.to_string()).with_f32_data(values).with_shape(&shape);
+    }
+    group.add_group(vars.finish());
+    Ok(())
+}
