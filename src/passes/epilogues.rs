@@ -91,7 +91,7 @@ fn add(site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
     let is_convolution = |value: ValueId| graph.producer(value).is_some_and(|node| epilogue_of(&node.op).is_some());
     for (value, other) in [(a, b), (b, a)] {
         let (ty, other_ty) = (&graph.ty(value).shape, &graph.ty(other).shape);
-        if graph.as_constant(other).is_none() || !is_convolution(value) || other_ty.broadcast_strides(ty).is_none() {
+        if !is_convolution(value) || other_ty.broadcast_strides(ty).is_none() {
             continue;
         }
         let elements = other_ty.elements();
