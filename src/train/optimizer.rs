@@ -157,6 +157,9 @@ impl Optimizer {
         }
     }
 
+    /// Which of the run-time numbers is the momentum of the average.
+    pub(super) const EMA_RATE: usize = Update::RATES - 1;
+
     /// The run-time numbers of [`Update`] for step `step`, counted from 1, at a learning rate.
     pub fn rates(&self, step: u64, learning_rate: f64) -> [f32; Update::RATES] {
         let t = step.max(1) as f64;
@@ -178,6 +181,8 @@ impl Optimizer {
             }
             _ => {}
         }
+        // The average starts as what the weights are after the first step.
+        rates[Optimizer::EMA_RATE] = if step <= 1 { 0.0 } else { f64::from(self.ema_momentum.unwrap_or(0.0)) };
         rates.map(|rate| rate as f32)
     }
 }

@@ -1,11 +1,11 @@
 //! One step of training as one graph: forward pass, loss, backward pass, clipping and update.
 
 use super::expression::Expression;
-use super::{Clipping, Settings, backward};
+use super::{Clipping, Optimizer, Settings, backward};
 use crate::error::TrainError;
 use crate::graph::{Graph, ValueId};
 use crate::layers::{Model, Regularizer};
-use crate::ops::{BinaryFn, ReduceFn, UnaryFn, Update};
+use crate::ops::{BinaryFn, ReduceFn, Slice, UnaryFn, Update};
 use crate::passes::prepare;
 use crate::tensor::{Shape, Tensor, TensorType};
 
@@ -244,11 +244,15 @@ fn update(
         inputs.push(rates);
         let first = graph.node(format!("{}/update", step.name), Update { rule: optimizer.rule }, &inputs)?;
         let outputs = graph.producer(first).map_or_else(|| vec![first], |node| node.outputs.clone());
-        if let Some(momentum) = optimizer.ema_momentum {
+        if optimizer.ema_momentum.is_some() {
             let name = names::average(step.name);
             let average = graph.input(name.clone(), ty);
             let mut e = Expression::new(graph, name.clone());
-            let (old, new) = (e.affine(average, momentum, 0.0)?, e.affine(first, 1.0 - momentum, 0.0)?);
+            let at = Optimizer::EMA_RATE as i64;
+            let momentum = e.node(Slice::range(0, at, Some(at + 1)), &[rates])?;
+            let momentum = e.reshape(momentum, &[])?;
+            let rest = e.affine(momentum, -1.0, 1.0)?;
+            let (old, new) = (e.mul(average, momentum)?, e.mul(first, rest)?);
             next.push((name, e.add(old, new)?));
         }
         next.extend(kept.into_iter().zip(outputs));
