@@ -1,5 +1,7 @@
 //! What can go wrong in training.
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 use super::{GpuError, GraphError, LayerError, PlanError, SessionError};
@@ -50,6 +52,14 @@ pub enum TrainError {
         step: u64,
         /// What first gave a value that is no number, and a way out.
         first: String,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        what: String,
     },
     /// Data does not fit the model.
     #[error("{what}")]

@@ -1,18 +1,27 @@
 //! Training: gradients as nodes of the same graph, losses, optimizers, and the loop around them.
 
 mod backward;
-mod batch;
+mod checkpoint;
+mod data;
 mod expression;
+mod fit;
+mod history;
 mod loss;
+mod metric;
 mod optimizer;
+mod schedule;
 mod settings;
 mod step;
 mod step_graph;
 mod trainer;
 
 pub use backward::{backward, gradients};
-pub use batch::Batch;
+pub use data::{Arrays, Augment, Batch, DataSource, ImageFolder, Part, order, split};
+pub use fit::{Checkpointing, EarlyStopping, Ended, Event, FitOptions, Progress, ReduceOnPlateau};
+pub use history::{Epoch, History};
 pub use loss::Loss;
+pub use metric::{Measured, Metric};
 pub use optimizer::{Clipping, Optimizer};
+pub use schedule::Schedule;
 pub use settings::Settings;
 pub use trainer::{BatchResult, Running, Trainer};
