@@ -67,6 +67,32 @@ fn profile_times_every_step() {
 }
 
 #[test]
+fn convert_writes_what_the_ending_asks_for_and_reads_weights_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let shared = "zoo:separable_question?variant=shared";
+    let report = json(&["convert", &format!("{shared}&seed=3"), &path("m.keras"), "--json"]);
+    assert_eq!((&report["format"], &report["parameters"]), (&"keras".into(), &436.into()), "{report}");
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(note.contains("SharedDepthwiseConv2D") && note.contains("Conv3D"), "{note}");
+    let text = stdout(&wgconv(&["convert", &format!("{shared}&seed=3"), &path("w.safetensors")]));
+    assert!(text.contains("weights only"), "{text}");
+    // Another seed with the weights loaded is the same model.
+    let weights = path("w.safetensors");
+    json(&["convert", &format!("{shared}&seed=4"), &path("n.keras"), "--weights", &weights, "--json"]);
+    assert_eq!(std::fs::read(path("m.keras")).unwrap(), std::fs::read(path("n.keras")).unwrap());
+    // And what was written is a model like any other.
+    assert_eq!(json(&["summary", &path("m.keras"), "--json"])["params"], 436);
+    json(&["convert", &path("m.keras"), &path("w.weights.h5"), "--json"]);
+    assert!(std::fs::read(path("w.weights.h5")).unwrap().starts_with(b"\x89HDF"));
+    let wrong = wgconv(&["convert", "zoo:separable_question", &path("x.keras"), "--weights", &weights]);
+    let said = String::from_utf8_lossy(&wrong.stderr).to_string();
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(said.contains("`separable_conv2d/depthwise_kernel` of the model is not in the file"), "{said}");
+    assert!(!folder.path().join("x.keras").exists());
+}
+
+#[test]
 fn failures_exit_1_and_wrong_usage_2() {
     for (arguments, code, part) in [
         (&["run", "missing.keras", "--input", "x.npy"][..], 1, "missing.keras"),
@@ -77,6 +103,10 @@ fn failures_exit_1_and_wrong_usage_2() {
         (&["bench", "zoo:nothing"], 1, "mobilenet_v1"),
         (&["check", "zoo:separable_question", "--device", "no such adapter"], 1, "no adapter matches"),
         (&["check", "zoo:separable_question", "--device", "cpu"], 1, "GPU"),
+        (&["convert", "zoo:separable_question", "m.pth"], 1, ".safetensors"),
+        (&["convert", "missing.keras", "m.keras"], 1, "missing.keras"),
+        (&["convert", "zoo:separable_question", "no/such/folder/m.keras"], 1, "no/such/folder/m.keras"),
+        (&["convert", "zoo:separable_question"], 2, "OUT"),
         (&["frobnicate"], 2, "frobnicate"),
         (&["summary"], 2, "MODEL"),
     ] {

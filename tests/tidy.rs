@@ -14,7 +14,7 @@ const ROOMS: &[&[&str]] = &[
     &["session"],
     &["layers", "cases"],
     &["import", "zoo"],
-    &["train"],
+    &["export", "train"],
     &["bench"],
     &["cli"],
     &["bin"],

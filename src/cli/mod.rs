@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod convert;
 mod explain;
 mod info;
 mod inputs;
@@ -39,6 +40,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Show passes applied and refused, the kernel of every step, buffers and peak memory.
     Explain(explain::ExplainArgs),
+    /// Write a model for other programs: .keras or .weights.h5 for Keras 3, .safetensors.
+    Convert(convert::ConvertArgs),
     /// Time a model: cold start by phases, then repeated runs.
     Bench(bench::BenchArgs),
 }
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Bench(args) => bench::run(&args),
     };
     match done {

@@ -11,9 +11,14 @@ pub(super) fn bytes(model: &Model) -> Result<Vec<u8>, String> {
     fill_layers(&mut layers, model)?;
     file.add_group(layers.finish());
     let mut vars = file.create_group("vars");
-    vars.set_attr("name", AttrValue::VarLenString(model.name().into()));
+    vars.set_attr("name", name(model.name()));
     file.add_group(vars.finish());
     file.finish().map_err(|error| error.to_string())
+}
+
+/// A text of its own length: one of variable length, as Keras's are, would cost a heap of 4 KiB for each layer.
+fn name(text: &str) -> AttrValue {
+    AttrValue::String(text.into())
 }
 
 /// A group per layer, without weights or with.
@@ -33,7 +38,7 @@ fn fill_layers(layers: &mut GroupBuilder, model: &Model) -> Result<(), String> {
 
 fn fill_variables(group: &mut GroupBuilder, layer: &LayerRef) -> Result<(), String> {
     let mut vars = group.create_group("vars");
-    vars.set_attr("name", AttrValue::VarLenString(layer.name().into()));
+    vars.set_attr("name", name(layer.name()));
     for (number, weight) in layer.weights().iter().enumerate() {
         let tensor = weight.get();
         let values = tensor.f32s().map_err(|error| error.to_string())?;

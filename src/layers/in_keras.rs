@@ -70,6 +70,18 @@ pub(super) fn named(activation: Activation) -> Result<(), String> {
     }
 }
 
+impl LayerRef {
+    /// Takes over the penalties on the weights that this layer shares with another.
+    fn inherit_regularizers(&self, other: &LayerRef) {
+        for own in self.weights() {
+            let shared = other.weights().iter().find(|weight| weight.id() == own.id());
+            if let Some(regularizer) = shared.and_then(|weight| other.regularizer(weight.spec().name)) {
+                let _ = self.clone().regularized(own.spec().name, regularizer);
+            }
+        }
+    }
+}
+
 impl Padding {
     /// Valid padding in the place of causal one.
     pub(super) fn without_causal(self) -> Padding {
@@ -181,7 +193,10 @@ impl Model {
         let site = KerasSite { name: layer.name(), input: &input, output: &output, weights: layer.weights() };
         let chain = layer.layer().in_keras(&site)?;
         if !chain.is_empty() {
-            chain.iter().for_each(|part| part.set_trainable(layer.trainable()));
+            for part in &chain {
+                part.set_trainable(layer.trainable());
+                part.inherit_regularizers(layer);
+            }
             let class = layer.layer().class_name();
             let classes: Vec<&str> = chain.iter().map(|part| part.layer().class_name()).collect();
             notes.push(format!(

@@ -36,6 +36,16 @@ pub(super) fn numbers(values: &[f32]) -> Value {
     }
 }
 
+/// The key of the penalty on a weight: Keras names depthwise kernels after what they are.
+fn regularizer_key(class: &str, weight: &str) -> String {
+    let stem = match weight.strip_suffix("_kernel") {
+        Some(stem) => stem,
+        None if weight == "kernel" && class.starts_with("DepthwiseConv") => "depthwise",
+        None => weight,
+    };
+    format!("{stem}_regularizer")
+}
+
 fn dtype() -> Value {
     json!({ "module": "keras", "class_name": "DTypePolicy", "config": { "name": "float32" }, "registered_name": null })
 }
@@ -69,6 +79,13 @@ impl LayerRef {
         if let Value::Object(settings) = self.layer().config() {
             config.extend(settings);
         }
+        for weight in self.weights() {
+            let name = weight.spec().name;
+            if let Some(regularizer) = self.regularizer(name) {
+                let key = regularizer_key(class, name);
+                config.insert(key, regularizer.to_config());
+            }
+        }
         let (module, registered) = match () {
             () if self.is_function() => ("keras.src.ops.numpy", json!(class)),
             () if self.is_own_class() => ("wgconv.layers", json!(format!("wgconv>{class}"))),
@@ -87,7 +104,7 @@ impl Model {
     /// The model as Keras 3 writes it to `config.json`: classes, settings and calls, no weights. [`Model::from_config`] makes
     /// the same model of it. Classes that Keras lacks are written as this crate's own; `export` writes what Keras loads.
     ///
-    /// Keras's regularizers, constraints and seeds are not kept, so they are absent, which means none.
+    /// Keras's constraints and seeds are not kept, so they are absent, which means none.
     pub fn to_config(&self) -> Value {
         self.entry(&self.name)
     }

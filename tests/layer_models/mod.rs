@@ -161,6 +161,21 @@ pub fn of_keras() -> Vec<(&'static str, Built)> {
                 ],
             ),
         ),
+        (
+            "regularized",
+            row(
+                &[9, 8, 3],
+                vec![
+                    Conv2D::new(2, 3)
+                        .layer()
+                        .regularized("kernel", Regularizer::l1(0.1))
+                        .regularized("bias", Regularizer::l2(0.2)),
+                    DepthwiseConv2D::new(3).layer().regularized("kernel", Regularizer { l1: 0.3, l2: 0.4 }),
+                    SeparableConv2D::new(2, 2).layer().regularized("pointwise_kernel", Regularizer::l2(0.5)),
+                    BatchNormalization::new().layer().regularized("gamma", Regularizer::l2(0.6)),
+                ],
+            ),
+        ),
         ("frozen", row(&[5], vec![Dense::new(4).layer(), frozen(Dense::new(3))])),
         ("shared", shared_layers()),
         ("branches", branches()),
@@ -172,6 +187,16 @@ pub fn of_keras() -> Vec<(&'static str, Built)> {
 pub fn own() -> Vec<(&'static str, Built)> {
     let first = DataFormat::ChannelsFirst;
     vec![
+        (
+            "pointwise_regularized",
+            row(
+                &[9, 8, 3],
+                vec![
+                    Conv2D::pointwise(4).layer().regularized("kernel", Regularizer::l1(0.1)),
+                    SharedDepthwiseConv2D::new(3).layer().regularized("kernel", Regularizer::l2(0.1)),
+                ],
+            ),
+        ),
         ("pointwise1d", one(&[13, 3], Conv1D::pointwise(4).activation(Activation::RELU))),
         ("pointwise2d", one(&[3, 9, 8], Conv2D::pointwise(4).data_format(first))),
         ("pointwise3d", one(&[3, 4, 5, 2], Conv3D::pointwise(3))),
