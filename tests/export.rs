@@ -66,7 +66,7 @@ fn every_weight(model: &Model) -> Vec<(String, Tensor)> {
 #[test]
 fn archives_read_back_have_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, model) in models() {
+    for (name, model) in models().into_iter().chain(saved_by_keras()) {
         let path = folder.path().join(format!("{name}.keras"));
         let written = model.save(&path).unwrap_or_else(|why| panic!("{name}: {why}"));
         let bytes = std::fs::read(&path).unwrap();
@@ -170,6 +170,27 @@ fn refusals_name_the_file_and_leave_it_alone() {
     assert!(model.load_weights(folder.path().join("m.safetensors")).unwrap_err().to_string().contains("m.safetensors"));
 }
 
+/// Models that Keras saved, from the folder `WGCONV_MODELS` (default `../shared/models`).
+fn saved_by_keras() -> Vec<(String, Model)> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
+    let mut open = vec![std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from)];
+    let mut models = Vec::new();
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "keras") {
+                let home = folder.file_name().unwrap().to_string_lossy();
+                let stem = path.file_stem().unwrap().to_string_lossy();
+                models.push((format!("{home}_{stem}"), read_model(&path).unwrap()));
+            }
+        }
+    }
+    println!("{} models that Keras saved", models.len());
+    models
+}
+
 /// Keras itself: `WGCONV_PYTHON` is a Python that has it, `WGCONV_KERAS_FOLDER` keeps what is written.
 #[test]
 fn keras_loads_what_is_written_and_gives_the_same_numbers() {
@@ -201,7 +222,7 @@ fn keras_loads_what_is_written_and_gives_the_same_numbers() {
         }
         (stem.to_string(), model)
     });
-    for (name, model) in models().into_iter().chain(architectures) {
+    for (name, model) in models().into_iter().chain(architectures).chain(saved_by_keras()) {
         let file = |ending: String| folder.join(format!("{name}.{ending}"));
         model.save(file("keras".into())).unwrap();
         model.save(file("weights.h5".into())).unwrap();

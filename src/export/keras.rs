@@ -17,8 +17,12 @@ const KERAS_VERSION: &str = "3.15.1";
 /// Writes configuration and weights; returns what is not as in the model.
 pub(super) fn write_archive(path: &Path, model: &Model) -> Result<Vec<String>, ExportError> {
     let InKeras { model, notes } = model.in_keras()?;
-    let metadata =
-        json!({ "keras_version": KERAS_VERSION, "written_by": concat!("wgconv ", env!("CARGO_PKG_VERSION")) });
+    let metadata = json!({
+        "keras_version": KERAS_VERSION,
+        // Keras's tools ask for a date; the same model gives the same bytes on any day.
+        "date_saved": "1980-01-01@00:00:00",
+        "written_by": concat!("wgconv ", env!("CARGO_PKG_VERSION")),
+    });
     let metadata = metadata.to_string();
     let weights = weights_h5::bytes(&model).map_err(|what| file(path, what))?;
     let config = model.to_json();
