@@ -153,7 +153,7 @@ fn what_keras_lacks_is_said_in_its_layers_and_computes_the_same() {
 #[test]
 fn what_no_layers_of_keras_compute_is_refused_with_every_layer() {
     for ((name, model), part) in
-        layer_models::without_keras().into_iter().zip(["dilation", "Clip", "Cropping1D", "linearly", "`a/b`"])
+        layer_models::without_keras().into_iter().zip(["dilation", "4 axes", "Clip", "Cropping1D", "linearly", "`a/b`"])
     {
         let message = model.unwrap().in_keras().unwrap_err().to_string();
         assert!(message.contains(part), "{name}: {message}");

@@ -1,6 +1,6 @@
 //! `.keras` archives and `.weights.h5` files, laid out as Keras 3 saves them.
 
-use std::io::{Cursor, Write};
+use std::io::{Seek, Write};
 use std::path::Path;
 
 use serde_json::json;
@@ -28,8 +28,7 @@ pub(super) fn write_archive(path: &Path, model: &Model) -> Result<Vec<String>, E
     let config = model.to_json();
     let members: [(&str, &[u8]); 3] =
         [("metadata.json", metadata.as_bytes()), ("config.json", config.as_bytes()), ("model.weights.h5", &weights)];
-    let bytes = zipped(&members).map_err(|error| file(path, error))?;
-    write_atomically(path, |out| out.write_all(&bytes)).map_err(|error| file(path, error))?;
+    write_atomically(path, |out| Ok(zip_into(out, &members)?)).map_err(|error| file(path, error))?;
     Ok(notes)
 }
 
@@ -43,15 +42,15 @@ pub(super) fn write_weights(path: &Path, model: &Model) -> Result<Vec<String>, E
 }
 
 /// Members as they are, as Keras keeps them: weights hardly shrink.
-fn zipped(members: &[(&str, &[u8])]) -> zip::result::ZipResult<Vec<u8>> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+fn zip_into(out: impl Write + Seek, members: &[(&str, &[u8])]) -> zip::result::ZipResult<()> {
+    let mut zip = zip::ZipWriter::new(out);
     for (name, bytes) in members {
         let large = u32::try_from(bytes.len()).is_err();
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
         zip.start_file(*name, options)?;
         zip.write_all(bytes)?;
     }
-    Ok(zip.finish()?.into_inner())
+    zip.finish().map(drop)
 }
 
 fn file(path: &Path, what: impl std::fmt::Display) -> ExportError {

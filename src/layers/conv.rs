@@ -115,6 +115,7 @@ impl<const R: usize> Layer for Conv<R> {
     }
 
     fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        site.check_rank(R)?;
         in_keras::named(self.activation)?;
         in_keras::not_both(&self.strides, &self.dilation_rate)?;
         let causal = self.padding == Padding::Causal && R > 1;

@@ -123,7 +123,8 @@ impl<const R: usize> Layer for ConvTranspose<R> {
         })
     }
 
-    fn in_keras(&self, _site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+    fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        site.check_rank(R)?;
         in_keras::named(self.activation)?;
         in_keras::not_both(&self.strides, &self.dilation_rate)?;
         let beyond =

@@ -140,6 +140,7 @@ impl<const R: usize> Layer for DepthwiseConv<R> {
     }
 
     fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        site.check_rank(R)?;
         in_keras::named(self.activation)?;
         let causal = self.padding == Padding::Causal;
         let pad = causal.then(|| site.causal(&self.kernel_size, &self.dilation_rate, self.data_format));

@@ -28,6 +28,14 @@ impl KerasSite<'_> {
         LayerRef::with_weights(Box::new(layer), format!("{}{suffix}", self.name), weights)
     }
 
+    /// Refuses inputs with more axes than batch, `spatial` and channels, which are more batch here and nothing in Keras 3.
+    pub(super) fn check_rank(&self, spatial: usize) -> Result<(), String> {
+        match self.input.len() == spatial + 2 {
+            true => Ok(()),
+            false => Err(format!("Keras 3 takes {} axes here, and the input {:?} has others", spatial + 2, self.input)),
+        }
+    }
+
     /// Number of channels of the input.
     pub(super) fn channels(&self, format: DataFormat) -> Result<usize, String> {
         let channels = self.input.get(format.channel_axis(self.input.len())).copied().flatten();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings::{check_rank, setters, size_setters};
-use super::{DataFormat, Emitter, IntoSizes, Layer, Padding, WeightSpec};
+use super::{DataFormat, Emitter, IntoSizes, KerasSite, Layer, LayerRef, Padding, WeightSpec};
 use crate::error::LayerError;
 use crate::graph::ValueId;
 use crate::ops::{self, PoolKind, Reduce, ReduceFn};
@@ -75,6 +75,10 @@ impl<const R: usize> Layer for Pooling<R> {
             "padding": self.padding.name(),
             "data_format": self.data_format.name(),
         })
+    }
+
+    fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        site.check_rank(R).map(|()| Vec::new())
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {
@@ -149,6 +153,10 @@ impl<const R: usize> Layer for GlobalPooling<R> {
 
     fn config(&self) -> Value {
         json!({ "data_format": self.data_format.name(), "keepdims": self.keepdims })
+    }
+
+    fn in_keras(&self, site: &KerasSite<'_>) -> Result<Vec<LayerRef>, String> {
+        site.check_rank(R).map(|()| Vec::new())
     }
 
     fn weights(&self, _inputs: &[Shape]) -> Result<Vec<WeightSpec>, String> {

@@ -239,6 +239,7 @@ pub fn own() -> Vec<(&'static str, Built)> {
 pub fn without_keras() -> Vec<(&'static str, Built)> {
     vec![
         ("strided_and_dilated", one(&[13, 7, 3], Conv2D::new(2, 3).strides(2).dilation_rate(2))),
+        ("more_batch", one(&[3, 7, 8, 2], Conv2D::new(2, 3))),
         ("clip", one(&[5, 4], Dense::new(3).activation(UnaryFn::Clip { low: -1.0, high: 2.0 }.into()))),
         ("cropping_first", one(&[3, 7], Reshaping::Cropping(vec![(2, 1)], DataFormat::ChannelsFirst))),
         ("linear1d", one(&[7, 3], Reshaping::UpSampling(vec![3], ResizeMode::Linear, DataFormat::ChannelsLast))),
