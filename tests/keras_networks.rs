@@ -122,3 +122,33 @@ fn weights_alone_fill_a_model_made_from_its_configuration() {
     println!("{ran} models");
     assert!(ran > 0, "no weights in {}", folder.display());
 }
+
+/// Every file of a model, of whatever format and version of Keras, fills the model made from its configuration.
+#[test]
+fn every_format_loads_into_a_model_that_is_there() {
+    let Some(folder) = folder() else { return };
+    let input = read_npy(&folder.join("seed/input.npy")).unwrap().to_f32();
+    let mut ran = 0;
+    for path in files(&folder.join("seed"), ".json").into_iter().filter(|path| path.with_extension("keras").is_file()) {
+        let config = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let expected = read_npy(&path.with_extension("output.npy")).unwrap().to_f32();
+        let stem = path.file_stem().unwrap().to_string_lossy().to_string();
+        for home in [folder.join("seed"), folder.join("seed/keras2")] {
+            for file in ["keras", "h5", "weights.h5"].map(|ending| home.join(format!("{stem}.{ending}"))) {
+                if !file.is_file() {
+                    continue;
+                }
+                let model = wgconv::layers::Model::from_config(&config).unwrap();
+                model.initialize(77);
+                model.load_weights(&file).unwrap_or_else(|why| panic!("{why}"));
+                let inputs = BTreeMap::from([(model.inputs()[0].name.clone(), input.clone())]);
+                let output = wgconv::cpu::run(&model.graph(input.shape()[0]).unwrap(), &inputs).unwrap().remove(0);
+                let comparison = compare(&output, &expected, Accuracy::Reduction { length: 160 }, 1.0);
+                assert!(comparison.pass, "{}: {comparison}", file.display());
+                ran += 1;
+            }
+        }
+    }
+    println!("{ran} files");
+    assert!(ran > 0, "no models in {}", folder.display());
+}
