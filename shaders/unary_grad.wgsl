@@ -1,5 +1,6 @@
 // The gradient of a function of each element: one invocation computes four of them.
 {% from "lib/activation.wgsl" import sigmoid, softplus, hyperbolic_tangent %}
+{% from "lib/nan.wgsl" import keep_nan %}
 {% include "lib/index.wgsl" %}
 alias T = vec4<f32>;
 // 1 where a condition holds, else 0.
@@ -55,7 +56,7 @@ fn derivative(x: T) -> T {
     return tangent * tangent;
 {% elif n == "softplus" %}    return {{ sigmoid("x", "T") }};
 {% elif n == "softsign" %}    return T(1.0) / ((T(1.0) + abs(x)) * (T(1.0) + abs(x)));
-{% elif n == "sparse_plus" %}    return select(select(0.5 * (x + 1.0), T(1.0), x >= T(1.0)), T(0.0), x <= T(-1.0));
+{% elif n == "sparse_plus" %}    return select(select(T(1.0), 0.5 * (x + 1.0), x < T(1.0)), T(0.0), x <= T(-1.0));
 {% elif n == "squareplus" %}    return 0.5 * (T(1.0) + x / sqrt(x * x + {{ f.b }}));
 {% elif n == "hard_shrink" or n == "soft_shrink" %}    return where_true(abs(x) > T({{ f.threshold }}));
 {% elif n == "threshold" %}    return where_true(x > T({{ f.threshold }}));
@@ -63,12 +64,12 @@ fn derivative(x: T) -> T {
 {{ softplus("x", "T") }}
 {{ hyperbolic_tangent("soft", "T") }}
     return tangent + x * (T(1.0) - tangent * tangent) * {{ sigmoid("x", "T") }};
-{% elif n == "exp" %}    return exp(x);
+{% elif n == "exp" %}    return x;
 {% elif n == "affine" %}    return T({{ f.scale }});
 {% elif n == "clip" %}
     return where_true(({% if f.low is none %}x == x{% else %}x >= T({{ f.low }}){% endif %}) & ({% if f.high is none %}x == x{% else %}x <= T({{ f.high }}){% endif %}));
 {% elif n == "neg" %}    return T(-1.0);
-{% elif n == "abs" %}    return sign(x);
+{% elif n == "abs" %}    return {{ keep_nan("sign", "x", "T") }};
 {% elif n == "log" %}    return T(1.0) / x;
 {% elif n == "sqrt" %}    return 0.5 / sqrt(x);
 {% elif n == "square" %}    return 2.0 * x;

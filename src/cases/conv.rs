@@ -90,7 +90,7 @@ pub(super) fn cases() -> Vec<OpCase> {
     let shared = Conv::shared(window(&[2, 1], &[1, 2], Same));
     cases.push(OpCase::new("conv/shared strided dilated", shared, &[&[2, 7, 9, 6], &[3, 3, 1, 1]]));
     cases.push(OpCase::new("conv/shared 1 axis", Conv::shared(Window::unit(1)), &[&[2, 13, 4], &[5, 1, 1]]));
-    let transposes: [(&str, ConvTranspose, &[usize], &[usize]); 13] = [
+    let transposes: [(&str, ConvTranspose, &[usize], &[usize]); 15] = [
         ("2x2 stride 2", transposed(&[2, 2], &[1, 1], &[(0, 0), (0, 0)], 1), &[2, 5, 7, 3], &[2, 2, 5, 3]),
         ("3x3 stride 2", transposed(&[2, 2], &[1, 1], &[(0, 1), (1, 0)], 1), &[1, 6, 5, 8], &[3, 3, 5, 8]),
         ("stride beyond the kernel", transposed(&[3, 3], &[1, 1], &[(0, 0), (0, 0)], 1), &[1, 4, 3, 1], &[2, 2, 2, 1]),
@@ -103,6 +103,8 @@ pub(super) fn cases() -> Vec<OpCase> {
         ("stride and dilation 2", transposed(&[2, 2], &[2, 2], &[(0, 0), (1, 2)], 1), &[1, 4, 5, 3], &[3, 3, 4, 3]),
         ("stride 6 dilation 4", transposed(&[6, 4], &[4, 6], &[(0, 3), (5, 0)], 1), &[1, 5, 4, 4], &[5, 4, 3, 4]),
         ("stride 3 dilation 5", transposed(&[3, 5], &[5, 3], &[(7, 0), (0, 1)], 1), &[1, 6, 3, 2], &[7, 7, 2, 2]),
+        ("little left", transposed(&[3, 2], &[2, 1], &[(11, 5), (4, 3)], 1), &[1, 5, 4, 3], &[4, 3, 5, 3]),
+        ("little left of vectors", transposed(&[2, 2], &[1, 2], &[(7, 2), (0, 9)], 1), &[2, 5, 5, 8], &[3, 3, 4, 8]),
         ("3 axes of vectors", transposed(&[1, 2, 3], &[2, 3, 1], &[(1, 0); 3], 1), &[1, 3, 4, 2, 8], &[2, 3, 4, 8, 8]),
     ];
     for (id, mut op, x, w) in transposes {

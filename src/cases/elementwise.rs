@@ -3,7 +3,8 @@
 use super::{Fill, OpCase};
 use crate::ops::{Binary, BinaryFn, Unary, UnaryFn};
 
-const UNARY: [UnaryFn; 42] = [
+/// Every function of one element, with parameters at which it behaves differently.
+pub(super) const UNARY: [UnaryFn; 42] = [
     UnaryFn::Relu,
     UnaryFn::Relu6,
     UnaryFn::ReluGeneral { max_value: f32::INFINITY, negative_slope: 0.1, threshold: -0.5 },
@@ -76,6 +77,21 @@ pub(super) fn cases() -> Vec<OpCase> {
         }
         let special = OpCase::new(format!("binary/{function:?} special"), Binary { function }, &[&[11, 7, 5], &[7, 5]]);
         cases.push(special.filled(Fill::Special));
+    }
+    for function in
+        [BinaryFn::Equal, BinaryFn::Less, BinaryFn::LessEqual, BinaryFn::Greater, BinaryFn::GreaterEqual]
+    {
+        let case = |what: &str, a: &[usize], b: &[usize], fill| {
+            OpCase::new(format!("binary/{function:?} {what}"), Binary { function }, &[a, b]).filled(fill)
+        };
+        cases.extend([
+            case("of one shape", &[3, 5, 7], &[3, 5, 7], Fill::Few),
+            case("and a scalar", &[2, 13, 5], &[], Fill::Few),
+            case("and vectors of channels", &[2, 7, 5, 12], &[12], Fill::Few),
+            case("and odd channels", &[2, 7, 5, 13], &[2, 1, 1, 13], Fill::Few),
+            case("of different values", &[127], &[127], Fill::Signed),
+            case("special", &[11, 7, 5], &[7, 5], Fill::Special),
+        ]);
     }
     let function = BinaryFn::Sub;
     for (what, a, b) in [

@@ -6,13 +6,14 @@ mod conv;
 mod conv_gpu;
 mod conv_vectors;
 mod elementwise;
+mod gradients;
 mod movement;
 mod pools;
 mod reductions;
 
 use crate::error::GraphError;
 use crate::graph::Graph;
-use crate::ops::Op;
+use crate::ops::{Op, PoolKind};
 use crate::tensor::{Tensor, TensorType};
 
 /// One op on inputs of given shapes.
@@ -24,11 +25,11 @@ pub struct OpCase {
     pub op: Op,
     /// Shapes of its inputs.
     pub inputs: Vec<Vec<usize>>,
-    /// What the inputs hold.
-    pub fill: Fill,
+    /// What each of them holds.
+    pub fills: Vec<Fill>,
 }
 
-/// What the inputs of a case hold.
+/// What an input of a case holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
     /// Values between -2 and 2, different for every input.
@@ -43,21 +44,25 @@ pub enum Fill {
     Shifted,
     /// Signed values with zeros of both signs, infinities, NaN and large magnitudes among them.
     Special,
+    /// -1, 0 and 1, so that equal values stand beside each other.
+    Few,
+    /// Whole numbers below 2^24.
+    Whole,
 }
 
 impl OpCase {
     /// A case with signed inputs.
     pub fn new(id: impl Into<String>, op: impl Into<Op>, inputs: &[&[usize]]) -> OpCase {
-        let inputs = inputs.iter().map(|shape| shape.to_vec()).collect();
-        OpCase { id: id.into(), op: op.into(), inputs, fill: Fill::Signed }
+        let inputs: Vec<_> = inputs.iter().map(|shape| shape.to_vec()).collect();
+        OpCase { id: id.into(), op: op.into(), fills: vec![Fill::Signed; inputs.len()], inputs }
     }
 
     /// The same case with other inputs.
     pub fn filled(self, fill: Fill) -> OpCase {
-        OpCase { fill, ..self }
+        OpCase { fills: vec![fill; self.inputs.len()], ..self }
     }
 
-    /// The op alone in a graph with inputs `x0`, `x1`, .. and output `y`.
+    /// The op alone in a graph with inputs `x0`, `x1`, .. and outputs `y0`, `y1`, ..
     ///
     /// # Errors
     /// [`GraphError::Node`] when the op does not take the inputs.
@@ -65,33 +70,47 @@ impl OpCase {
         let mut graph = Graph::new();
         let types = self.inputs.iter().map(|shape| TensorType::f32(shape.clone()));
         let inputs: Vec<_> = types.enumerate().map(|(i, ty)| graph.input(format!("x{i}"), ty)).collect();
-        let y = graph.node(&self.id, self.op.clone(), &inputs)?;
-        graph.output("y", y);
+        graph.node(&self.id, self.op.clone(), &inputs)?;
+        let outputs: Vec<_> = graph.nodes().iter().flat_map(|node| node.outputs.clone()).collect();
+        for (i, id) in outputs.into_iter().enumerate() {
+            graph.output(format!("y{i}"), id);
+        }
         Ok(graph)
     }
 
     /// The inputs by name, the same ones every time.
     pub fn tensors(&self) -> std::collections::BTreeMap<String, Tensor> {
-        let tensors = self.inputs.iter().enumerate().map(|(i, shape)| {
-            let mut state = (i as u32 + 1).wrapping_mul(0x9E37_79B9);
-            let tensor = Tensor::from_fn(shape.clone(), |position| {
-                // A linear congruential step is plenty for values that only have to differ.
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let unit = (state >> 8) as f32 / (1 << 24) as f32;
-                match (self.fill, position % 11) {
-                    (Fill::Positive, _) => 0.5 + 1.5 * unit,
-                    (Fill::Small, _) => (unit - 0.5) * 0.02,
-                    (Fill::Large, _) => (unit - 0.5) * 200.0,
-                    (Fill::Shifted, _) => 1000.0 + (unit - 0.5) * 4.0,
-                    (Fill::Special, 0) => [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN][position / 11 % 5],
-                    (Fill::Special, 5) => (unit - 0.5) * 2e4,
-                    _ => (unit - 0.5) * 4.0,
-                }
-            });
-            (format!("x{i}"), tensor)
-        });
-        tensors.collect()
+        let mut tensors: Vec<Tensor> = self.inputs.iter().zip(&self.fills).zip(1..).map(filled).collect();
+        // What a pool gave follows from its input.
+        if let (Op::PoolGrad(op), [_, x, y]) = (&self.op, &mut tensors[..])
+            && op.pool.kind == PoolKind::Max
+            && let Ok(outputs) = Op::from(op.pool.clone()).spec().reference(&[x])
+        {
+            outputs.into_iter().for_each(|output| *y = output);
+        }
+        tensors.into_iter().enumerate().map(|(i, tensor)| (format!("x{i}"), tensor)).collect()
     }
+}
+
+/// The values of one input; `seed` tells the inputs of a case apart.
+fn filled(((shape, &fill), seed): ((&Vec<usize>, &Fill), u32)) -> Tensor {
+    let mut state = seed.wrapping_mul(0x9E37_79B9);
+    Tensor::from_fn(shape.clone(), |position| {
+        // A linear congruential step is plenty for values that only have to differ.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let unit = (state >> 8) as f32 / (1 << 24) as f32;
+        match (fill, position % 11) {
+            (Fill::Positive, _) => 0.5 + 1.5 * unit,
+            (Fill::Small, _) => (unit - 0.5) * 0.02,
+            (Fill::Large, _) => (unit - 0.5) * 200.0,
+            (Fill::Shifted, _) => 1000.0 + (unit - 0.5) * 4.0,
+            (Fill::Special, 0) => [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN][position / 11 % 5],
+            (Fill::Special, 5) => (unit - 0.5) * 2e4,
+            (Fill::Few, _) => (unit * 3.0).floor() - 1.0,
+            (Fill::Whole, _) => (state >> 8) as f32,
+            _ => (unit - 0.5) * 4.0,
+        }
+    })
 }
 
 /// Every case.
@@ -101,6 +120,7 @@ pub fn all() -> Vec<OpCase> {
         conv_vectors::cases(),
         conv_gpu::cases(),
         elementwise::cases(),
+        gradients::cases(),
         movement::cases(),
         pools::cases(),
         reductions::cases(),

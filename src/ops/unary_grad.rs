@@ -12,7 +12,7 @@ impl UnaryFn {
     /// Only where that loses nothing: the result tells on which piece of the function the argument lies.
     pub fn derives_from_output(self) -> bool {
         match self {
-            UnaryFn::Relu | UnaryFn::Relu6 => true,
+            UnaryFn::Relu | UnaryFn::Relu6 | UnaryFn::Exp => true,
             UnaryFn::LeakyRelu { negative_slope } => negative_slope >= 0.0,
             _ => false,
         }
@@ -29,7 +29,7 @@ impl UnaryFn {
             UnaryFn::Relu => within(x > 0.0),
             UnaryFn::Relu6 => within(x > 0.0 && x < 6.0),
             UnaryFn::ReluGeneral { max_value, negative_slope, threshold } => {
-                if x >= f64::from(max_value) {
+                if x >= f64::from(max_value) && max_value < f32::INFINITY {
                     0.0
                 } else if x > f64::from(threshold) {
                     1.0
@@ -112,7 +112,7 @@ impl UnaryFn {
                 let tangent = softplus(x).tanh();
                 tangent + x * (1.0 - tangent * tangent) * sigmoid(x)
             }
-            UnaryFn::Exp => x.exp(),
+            UnaryFn::Exp => x,
             UnaryFn::Affine { scale, .. } => f64::from(scale),
             UnaryFn::Clip { low, high } => within(x >= f64::from(low) && x <= f64::from(high)),
             UnaryFn::Neg => -1.0,
