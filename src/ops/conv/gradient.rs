@@ -99,19 +99,13 @@ fn input(
     let (groups, depthwise) =
         (resolved.groups, resolved.groups == resolved.in_channels && resolved.groups == resolved.out_channels);
     let reversed: Option<Vec<(usize, usize)>> = axes.iter().map(reversed_padding).collect();
-    if let Some(pads) = reversed
-        && (groups == 1 || depthwise)
-    {
+    if let Some(pads) = reversed {
         let flipped = flip(site, w, axes)?;
         let filters = match op.filters {
             Filters::Shared => flipped,
             // A depthwise filter has no channel axes to exchange.
             Filters::PerGroup { .. } if depthwise && groups > 1 => flipped,
-            Filters::PerGroup { .. } => {
-                let rank = axes.len() + 2;
-                let perm = (0..rank - 2).chain([rank - 1, rank - 2]).collect();
-                site.emit(Transpose { perm }, &[flipped])?
-            }
+            Filters::PerGroup { .. } => exchanged(site, flipped, resolved)?,
         };
         let window = Window { padding: Padding::Explicit(pads), ..window(axes) };
         let adjoint = Conv { window, filters: op.filters, epilogue: Epilogue::default() };
@@ -148,6 +142,19 @@ fn reversed_padding(axis: &AxisWindow) -> Option<(usize, usize)> {
     let before = (axis.extent() - 1).checked_sub(axis.before)?;
     let after = (axis.input + axis.extent() - 1).checked_sub(axis.output + before)?;
     (axis.stride == 1).then_some((before, after))
+}
+
+/// The filter with its channel axes exchanged within every group: `[k.., in / groups, out]` becomes `[k.., out / groups, in]`.
+fn exchanged(site: &mut GradientSite<'_>, w: Operand, resolved: &ConvSite) -> Result<Operand, ShapeError> {
+    let (groups, spatial) = (resolved.groups, resolved.axes.len());
+    let (ins, outs) = (resolved.in_channels / groups, resolved.out_channels / groups);
+    let shape = |channels: &[usize]| -> Shape {
+        resolved.axes.iter().map(|axis| axis.size).chain(channels.iter().copied()).collect()
+    };
+    let parted = site.reshaped(w, &shape(&[ins, groups, outs]))?;
+    let perm = (0..spatial).chain([spatial + 2, spatial + 1, spatial]).collect();
+    let turned = site.emit(Transpose { perm }, &[parted])?;
+    site.reshaped(turned, &shape(&[outs, groups * ins]))
 }
 
 /// The filter with every spatial axis reversed.
