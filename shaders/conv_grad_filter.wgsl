@@ -5,12 +5,7 @@
 {% include "lib/team.wgsl" %}
 alias T = {{ T }};
 {{ team_function("team_sum", "a + b", T, lanes, steps, spread) }}
-{% if images %}
-// The place of a texel in an image of 4096 texels a row.
-fn texel(index: u32) -> vec2<u32> {
-    return vec2<u32>(index & 4095u, index >> 12u);
-}
-{% endif %}
+{% if images %}{% include "lib/texel.wgsl" %}{% endif %}
 {% macro load(name, index, vector) %}
 {% if images %}textureLoad({{ name }}, texel({{ index }})){% if not vector %}.x{% endif %}{% else %}{{ name }}[{{ index }}]{% endif %}
 {% endmacro %}

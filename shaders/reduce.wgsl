@@ -3,6 +3,7 @@
 {% from "lib/nan.wgsl" import is_nan %}
 {% from "lib/team.wgsl" import each_element, team_function %}
 {% include "lib/index.wgsl" %}
+{% if images %}{% include "lib/texel.wgsl" %}{% endif %}
 {% include "lib/team.wgsl" %}
 alias T = {{ T }};
 {{ offset("kept_offset", "kept", "kept_strides", kept_rank) }}
@@ -27,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let start = kept_offset(line);
     var value = T(params.start);
 {% call each_element("length", unroll) %}
-        value = join(value, x[start + reduced_offset(i)]);
+        value = join(value, {% if images %}textureLoad(x, texel(start + reduced_offset(i))){% else %}x[start + reduced_offset(i)]{% endif %});
 {% endcall %}
     value = team_join(local, value);
     if (lane == 0u && line < params.lines) {

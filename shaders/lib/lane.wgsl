@@ -3,10 +3,7 @@
    The options `bias` ("none", "one", "channel") and `residual` say which operands the epilogue has; `lib/activation.wgsl`
    is included here. #}
 {% include "lib/activation.wgsl" %}
-// The place of a texel in an image of 4096 texels a row.
-fn texel(index: u32) -> vec2<u32> {
-    return vec2<u32>(index & 4095u, index >> 12u);
-}
+{% include "lib/texel.wgsl" %}
 
 // Bias, residual and activation of the vector at position `index` of the output.
 fn finish(sum: vec4<f32>, bias_value: vec4<f32>, index: u32) -> vec4<f32> {

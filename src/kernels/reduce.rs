@@ -2,10 +2,14 @@
 
 use serde_json::json;
 
+use super::lane::image_fits;
 use super::layout::{Axes, count, signed};
 use super::team::Team;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
+use super::{
+    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
+};
 use crate::ops::{Op, ReduceFn};
+use crate::tensor::Shape;
 
 params! {
     /// Parameters of `reduce`: elements or vectors of the output, the elements that fall together into each, and how both
@@ -25,14 +29,31 @@ params! {
 /// Takes every reduction.
 ///
 /// Over spatial axes (global pooling) neighbouring invocations read neighbouring channels, in vectors where the channels
-/// fill whole ones; over the innermost axis the lanes of a team read neighbouring elements.
+/// fill whole ones, which processors read through images; over the innermost axis the lanes of a team read neighbouring elements.
 pub(super) const KERNEL: Kernel = Kernel { stem: "reduce", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let (Op::Reduce(op), [x]) = (case.op, case.inputs) else { return Refusal::because("takes reductions over axes") };
     case.fits(traits)?;
-    let strides = signed(&x.shape.strides());
-    let (mut kept, mut reduced) = split(&x.shape, &[strides], &op.axes);
+    let operands = [Operand::Input(0), Operand::Output(0)];
+    Ok(reduction(op.function, &x.shape, &op.axes, operands, traits)?.into())
+}
+
+/// Adds up the slices of scratch buffer 0, `[slices, elements]`, into output 0: the end of sums that were split.
+pub(super) fn sum_of_slices(slices: usize, elements: usize, traits: &DeviceTraits) -> Result<Dispatch, Refusal> {
+    let operands = [Operand::Scratch(0), Operand::Output(0)];
+    reduction(ReduceFn::Sum, &[slices, elements].into(), &[0], operands, traits)
+}
+
+/// The reduction of an operand of shape `x` into another one.
+fn reduction(
+    function: ReduceFn,
+    x: &Shape,
+    axes: &[usize],
+    [source, target]: [Operand; 2],
+    traits: &DeviceTraits,
+) -> Result<Dispatch, Refusal> {
+    let (mut kept, mut reduced) = split(x, &[signed(&x.strides())], axes);
     let length = reduced.positions();
     let spread = kept.innermost().1 == [1];
     let vectors = spread && reduced.aligned(0, false) && kept.vectorize(false).is_some();
@@ -45,7 +66,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let params = Params {
         lines,
         length: count(length)?,
-        start: match op.function {
+        start: match function {
             ReduceFn::Sum | ReduceFn::Mean => 0.0,
             ReduceFn::Max => f32::NEG_INFINITY,
             ReduceFn::Min => f32::INFINITY,
@@ -56,22 +77,24 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         reduced: reduced.size_words()?,
         reduced_strides: reduced.stride_words(0),
     };
+    let images = vectors && traits.class == DeviceClass::Cpu && image_fits(x.elements(), 4, traits);
     let (read, write, element) = match vectors {
+        true if images => (Form::Image, Form::WriteVec4, "vec4<f32>"),
         true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
         false => (Form::Read, Form::Write, "f32"),
     };
     let shader = Shader::new("reduce", Params::WGSL)
-        .with("function", json!(op.function))
+        .with("function", json!(function))
         .with("T", element)
+        .with("images", images)
         .with("kept_rank", kept.rank())
         .with("reduced_rank", reduced.rank());
     Ok(Dispatch {
         shader: team.options(shader, spread),
-        bindings: vec![Binding::new("x", Operand::Input(0), read), Binding::new("y", Operand::Output(0), write)],
+        bindings: vec![Binding::new("x", source, read), Binding::new("y", target, write)],
         params: params.words(),
         workgroups,
-    }
-    .into())
+    })
 }
 
 /// The axes that stay and those that are reduced, each with the strides of all operands.

@@ -139,15 +139,14 @@ impl<'a> Planner<'a> {
         let (kernel, launch, refusals) = select(node, &case, traits, choose(node, candidates(&node.op)))?;
         let sources: Vec<Pending> = node.inputs.iter().map(|&id| self.touch(id)).collect();
         let targets: Vec<Pending> = node.outputs.iter().map(|&id| self.touch(id)).collect();
-        let scratch: Vec<Pending> = launch
-            .scratch
-            .iter()
-            .map(|&bytes| {
-                let pending = Pending::Scratch(self.owners.len());
-                self.extend(pending, bytes.next_multiple_of(16).max(16));
-                pending
-            })
-            .collect();
+        let mut scratch = Vec::with_capacity(launch.scratch.len());
+        let mut scratch_types = Vec::with_capacity(launch.scratch.len());
+        for &bytes in &launch.scratch {
+            let pending = Pending::Scratch(self.owners.len());
+            self.extend(pending, bytes.next_multiple_of(16).max(16));
+            scratch.push(pending);
+            scratch_types.push(TensorType::f32([(bytes / 4) as usize]));
+        }
         let wrong = || PlanError::Graph(format!("kernel {} binds an operand that `{}` lacks", kernel.stem, node.name));
         let mut actions = Vec::new();
         let mut scratch_images: HashMap<(Pending, u32), usize> = HashMap::new();
@@ -157,7 +156,7 @@ impl<'a> Planner<'a> {
                 let (pending, ty) = match binding.operand {
                     Operand::Input(i) => (sources.get(i), inputs.get(i)),
                     Operand::Output(i) => (targets.get(i), outputs.get(i)),
-                    Operand::Scratch(i) => (scratch.get(i), None),
+                    Operand::Scratch(i) => (scratch.get(i), scratch_types.get(i)),
                 };
                 let pending = *pending.ok_or_else(wrong)?;
                 resources.push(match (binding.form.texel(), ty) {
