@@ -14,6 +14,7 @@ mod conv_transpose;
 mod copy;
 mod dense_lane;
 mod depthwise;
+mod depthwise_grad_filter;
 mod depthwise_lane;
 mod expand;
 mod gemm;

@@ -2,9 +2,10 @@
 
 use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
-    conv_lane, conv_transpose, dense_lane, depthwise, depthwise_lane, expand, matmul, matmul_tile, moments, normalize,
-    pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise,
-    shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
+    conv_lane, conv_transpose, dense_lane, depthwise, depthwise_grad_filter, depthwise_lane, expand, matmul,
+    matmul_tile, moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize,
+    resize_grad, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary,
+    unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -19,10 +20,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/window_register.wgsl", include_str!("../../shaders/lib/window_register.wgsl")),
     ("lib/index.wgsl", include_str!("../../shaders/lib/index.wgsl")),
     ("lib/nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
+    ("lib/texel.wgsl", include_str!("../../shaders/lib/texel.wgsl")),
     ("lib/team.wgsl", include_str!("../../shaders/lib/team.wgsl")),
     ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
+    ("depthwise_grad_filter", include_str!("../../shaders/depthwise_grad_filter.wgsl")),
     ("expand", include_str!("../../shaders/expand.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_tile", include_str!("../../shaders/matmul_tile.wgsl")),
@@ -94,7 +97,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::ConvTranspose(_) => &[conv_transpose::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         Op::UnaryGrad(_) => &[unary_grad::KERNEL],
-        Op::ConvGradFilter(_) => &[conv_grad_filter::KERNEL],
+        Op::ConvGradFilter(_) => &[depthwise_grad_filter::KERNEL, conv_grad_filter::KERNEL],
         Op::PoolGrad(_) => &[pool_grad::KERNEL],
         Op::SliceGrad(_) => &[slice_grad::KERNEL],
         Op::PadGrad(_) => &[pad_grad::KERNEL],
