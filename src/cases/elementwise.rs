@@ -78,9 +78,7 @@ pub(super) fn cases() -> Vec<OpCase> {
         let special = OpCase::new(format!("binary/{function:?} special"), Binary { function }, &[&[11, 7, 5], &[7, 5]]);
         cases.push(special.filled(Fill::Special));
     }
-    for function in
-        [BinaryFn::Equal, BinaryFn::Less, BinaryFn::LessEqual, BinaryFn::Greater, BinaryFn::GreaterEqual]
-    {
+    for function in [BinaryFn::Equal, BinaryFn::Less, BinaryFn::LessEqual, BinaryFn::Greater, BinaryFn::GreaterEqual] {
         let case = |what: &str, a: &[usize], b: &[usize], fill| {
             OpCase::new(format!("binary/{function:?} {what}"), Binary { function }, &[a, b]).filled(fill)
         };

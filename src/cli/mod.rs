@@ -5,14 +5,18 @@
 mod bench;
 mod check;
 mod convert;
+mod evaluate;
 mod explain;
 mod info;
 mod inputs;
+mod predict;
 mod profile;
 mod progress;
 mod run;
+mod samples;
 mod source;
 mod summary;
+mod train;
 
 use std::error::Error;
 use std::io::Write;
@@ -42,6 +46,12 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Write a model for other programs: .keras or .weights.h5 for Keras 3, .safetensors.
     Convert(convert::ConvertArgs),
+    /// Train a model on arrays or a folder of pictures.
+    Train(Box<train::TrainArgs>),
+    /// Loss and metrics of a model on samples.
+    Evaluate(evaluate::EvaluateArgs),
+    /// A model's outputs for any number of samples, batch by batch.
+    Predict(predict::PredictArgs),
     /// Time a model: cold start by phases, then repeated runs.
     Bench(bench::BenchArgs),
 }
@@ -94,6 +104,9 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Convert(args) => convert::run(&args),
+        Verb::Train(args) => train::run(&args),
+        Verb::Evaluate(args) => evaluate::run(&args),
+        Verb::Predict(args) => predict::run(&args),
         Verb::Bench(args) => bench::run(&args),
     };
     match done {

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn windows_are_cut_into_groups_of_taps() {
         let launch = |size: usize, traits: &DeviceTraits| -> Launch {
-            launches_on(traits, op(size, 8), &[&[2, 28, 28, 8]; 2]).remove(0).1
+            launches_on(traits, op(size, 8), &[&[2, 28, 28, 8][..]; 2]).remove(0).1
         };
         for (size, unroll) in [(1, [1, 1]), (3, [3, 3]), (5, [3, 5]), (7, [2, 7])] {
             let launch = launch(size, &DeviceTraits::lavapipe());
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn only_whole_vectors_of_single_channels() {
-        assert_eq!(launches(op(3, 8), &[&[1, 9, 9, 8]; 2])[0].0, "depthwise_grad_filter");
+        assert_eq!(launches(op(3, 8), &[&[1, 9, 9, 8][..]; 2])[0].0, "depthwise_grad_filter");
         let why = |groups: usize, x: usize, y: usize| {
             let refused = refusals(op(3, groups), &[&[1, 9, 9, x], &[1, 9, 9, y]]);
             refused.into_iter().find(|(stem, _)| *stem == "depthwise_grad_filter").map(|(_, why)| why)

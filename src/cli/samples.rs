@@ -1,0 +1,73 @@
+//! The arguments that say what is trained or evaluated on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Failure;
+use crate::layers::Model;
+use crate::tensor::{Tensor, read_npy};
+use crate::train::{Arrays, Augment, Batch, DataSource, ImageFolder, Loss};
+
+/// Arrays, or a folder of pictures.
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// Input samples, the batch axis first; the name may be left out when the model has one input.
+    #[arg(long = "x", value_name = "[NAME=]FILE.npy", required_unless_present = "images")]
+    x: Vec<String>,
+    /// Targets: one row per sample, or one class number per sample for sparse losses.
+    #[arg(long = "y", value_name = "[NAME=]FILE.npy", required_unless_present = "images")]
+    y: Vec<String>,
+    /// What each sample counts for, one number per sample.
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "images")]
+    sample_weights: Option<PathBuf>,
+    /// A folder with one folder of PNG or JPEG pictures per class, instead of arrays.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["x", "y"])]
+    images: Option<PathBuf>,
+    /// Factor for the inputs, such as 0.00392157 for bytes; pictures are scaled to 0 to 1 by themselves.
+    #[arg(long, default_value_t = 1.0, value_name = "X", allow_negative_numbers = true)]
+    scale: f32,
+}
+
+impl SampleArgs {
+    /// Opens the samples.
+    pub(super) fn open(&self, model: &Model, loss: Loss, augment: Augment) -> Result<Box<dyn DataSource>, Failure> {
+        if let Some(folder) = &self.images {
+            let pictures = ImageFolder::open(folder, model, !loss.is_sparse())?;
+            let scaled = if self.scale == 1.0 { pictures } else { pictures.scaled(self.scale / 255.0, 0.0) };
+            return Ok(Box::new(scaled.augmented(augment)));
+        }
+        let weights = self.sample_weights.as_deref().map(read_npy).transpose()?;
+        Ok(Box::new(arrays(model, &self.x, &self.y, weights)?.scaled(self.scale).augmented(augment)))
+    }
+
+    /// Arrays of another set with the same factor.
+    pub(super) fn open_other(&self, model: &Model, x: &[String], y: &[String]) -> Result<Box<dyn DataSource>, Failure> {
+        Ok(Box::new(arrays(model, x, y, None)?.scaled(self.scale)))
+    }
+}
+
+fn arrays(model: &Model, x: &[String], y: &[String], sample_weights: Option<Tensor>) -> Result<Arrays, Failure> {
+    let inputs: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
+    let outputs: Vec<&str> = model.outputs().iter().map(|(name, _)| name.as_str()).collect();
+    let batch = Batch { inputs: named("input", &inputs, x)?, targets: named("output", &outputs, y)?, sample_weights };
+    Ok(Arrays::named(batch)?)
+}
+
+/// Arrays by name, from `NAME=FILE` or, where there is one name, `FILE`.
+pub(super) fn named(kind: &str, names: &[&str], files: &[String]) -> Result<BTreeMap<String, Tensor>, Failure> {
+    let mut tensors = BTreeMap::new();
+    let list = || names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    for argument in files {
+        let (name, file) = match (argument.split_once('='), names) {
+            (Some((name, file)), names) if names.contains(&name) => (name, file),
+            (_, [only]) => (*only, argument.as_str()),
+            _ => return Err(format!("`{argument}` must be NAME=FILE with an {kind} of the model: {}", list()).into()),
+        };
+        if tensors.insert(name.to_string(), read_npy(Path::new(file))?).is_some() {
+            return Err(format!("{kind} `{name}` is given twice").into());
+        }
+    }
+    Ok(tensors)
+}
