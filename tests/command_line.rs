@@ -140,3 +140,78 @@ fn without_an_adapter_models_run_on_the_reference_and_say_so() {
     let said = String::from_utf8_lossy(&output.stderr).to_string();
     assert!(said.contains("mesa-vulkan-drivers"), "{said}");
 }
+
+#[test]
+fn training_gives_the_same_bytes_in_two_processes_and_across_an_interruption() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (x, y) = (path("x.npy"), path("y.npy"));
+    write_npy(Path::new(&x), &Tensor::from_fn([20, 12, 12, 1], |i| (i as f32 * 0.13).sin())).unwrap();
+    write_npy(Path::new(&y), &Tensor::from_fn([20, 2], |i| (i as f32 * 0.7).cos())).unwrap();
+    let model = "zoo:separable_question?variant=shared";
+    let train = |further: &[&str]| {
+        let mut arguments =
+            vec!["train", model, "--x", &x, "--y", &y, "--loss", "mse", "--optimizer", "adam", "--json"];
+        arguments.extend(["--epochs", "3", "--batch-size", "8", "--validation-split", "0.2", "--metric", "mae"]);
+        arguments.extend(further);
+        json(&arguments)
+    };
+    let (one, two, three) = (path("one.safetensors"), path("two.safetensors"), path("three.safetensors"));
+    let (plot, history, csv) = (path("plot.svg"), path("history.json"), path("history.csv"));
+    let report = train(&["--save", &one, "--plot", &plot, "--history", &history, "--csv", &csv]);
+    assert_eq!(report["ended"], "epochs");
+    assert_eq!(report["epochs"].as_array().unwrap().len(), 3);
+    assert!(report["epochs"][2]["val_loss"].as_f64().unwrap() > 0.0);
+    assert!(report["peak_bytes"].as_u64().unwrap() > 0);
+    let text = |path: &str| std::fs::read_to_string(path).unwrap();
+    assert_eq!(text(&history).lines().count(), 3);
+    assert!(
+        text(&csv).starts_with("epoch,loss,val_loss,mean_absolute_error,val_mean_absolute_error,learning_rate\n1,")
+    );
+    assert!(text(&plot).contains("<svg") && text(&plot).contains("val_loss"));
+    train(&["--save", &two]);
+    let state = path("state.safetensors");
+    assert_eq!(train(&["--steps", "3", "--checkpoint", &state])["ended"], "steps");
+    train(&["--resume", &state, "--save", &three]);
+    let bytes = |path: &str| std::fs::read(path).unwrap();
+    assert_eq!(bytes(&one), bytes(&two));
+    assert_eq!(bytes(&one), bytes(&three));
+    let keras = path("trained.keras");
+    train(&["--save", &keras]);
+    let evaluated = json(&["evaluate", &keras, "--x", &x, "--y", &y, "--loss", "mse", "--json"]);
+    assert!(evaluated["loss"].as_f64().unwrap() > 0.0);
+    let predicted = path("p.npy");
+    json(&["predict", &keras, "--x", &x, "--save", &predicted, "--batch-size", "7", "--json"]);
+    let outputs = path("outputs");
+    json(&["run", &keras, "--input", &x, "--output", &outputs, "--json"]);
+    let single = read_npy(&Path::new(&outputs).join("dense.npy")).unwrap();
+    let batched = read_npy(Path::new(&predicted)).unwrap();
+    let comparison =
+        wgconv::tensor::compare(&batched, &single, wgconv::tensor::Accuracy::Reduction { length: 16 }, 4.0);
+    assert!(comparison.pass, "{comparison}");
+}
+
+#[test]
+fn training_says_what_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (x, y) = (path("x.npy"), path("y.npy"));
+    write_npy(Path::new(&x), &Tensor::full([4, 12, 12, 1], 0.5)).unwrap();
+    write_npy(Path::new(&y), &Tensor::full([5, 2], 0.5)).unwrap();
+    let fails = |further: &[&str], expected: &str| {
+        let mut arguments = vec!["train", "zoo:separable_question", "--x", &x, "--y", &y, "--device", "cpu"];
+        arguments.extend(further);
+        let output = wgconv(&arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(expected), "{text}");
+    };
+    fails(&["--loss", "mse"], "first input has 4 samples");
+    fails(&["--loss", "square"], "there is no loss `square`");
+    fails(&["--loss", "mse", "--optimizer", "adan"], "`adamw`");
+    fails(&["--loss", "mse", "--momentum", "0.9"], "momentum is a setting of sgd");
+    fails(&["--loss", "mse", "--save", "model.txt"], ".safetensors");
+    fails(&["--loss", "mse", "--freeze", "dance"], "no layer `dance`");
+    let nowhere = wgconv(&["train", "zoo:separable_question", "--loss", "mse"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+}

@@ -2,16 +2,21 @@
 //! to whatever it trains.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use serde_json::Value;
 use wgconv::error::TrainError;
 use wgconv::layers::{
-    Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, IntoLayer, LayerRef, Model, Noise, Sequential,
+    Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, LayerRef, Model,
+    Noise, Padding, Sequential, SharedDepthwiseConv2D,
 };
 use wgconv::ops::UpdateRule;
 use wgconv::session::Device;
 use wgconv::tensor::Tensor;
-use wgconv::train::{Batch, Clipping, Loss, Optimizer, Settings, Trainer};
+use wgconv::train::{
+    Arrays, Batch, Checkpointing, Clipping, EarlyStopping, Ended, FitOptions, Loss, Optimizer, Progress, Settings,
+    Trainer,
+};
 
 fn tensor(value: &Value) -> Tensor {
     let shape: Vec<usize> = value["shape"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect();
@@ -114,4 +119,198 @@ fn every_loss_and_optimizer_trains_as_in_keras() {
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A small network with everything that draws random numbers or keeps statistics.
+fn network() -> Model {
+    let model = Sequential::new()
+        .add(Conv2D::new(8, 3).use_bias(false))
+        .add(BatchNormalization::new())
+        .add(ActivationLayer::new(Activation::RELU))
+        .add(Noise::spatial_dropout(2, 0.2))
+        .add(SharedDepthwiseConv2D::new(3))
+        .add(Noise::gaussian(0.1))
+        .add(GlobalPooling2D::max())
+        .add(Noise::dropout(0.3))
+        .add(Dense::new(4).activation(Activation::SOFTMAX));
+    let model = model.build([9, 7, 3]).unwrap();
+    model.initialize(5);
+    model
+}
+
+fn samples(model: &Model, count: usize) -> Arrays {
+    let x = Tensor::from_fn([count, 9, 7, 3], |i| ((i * 7919 % 2003) as f32 / 1001.5) - 1.0);
+    let y = Tensor::from_fn([count], |i| (i * 31 % 4) as f32);
+    Arrays::new(model, x, y).unwrap()
+}
+
+fn settings(model: &Model) -> Settings {
+    Settings::new(model, Loss::SparseCategoricalCrossentropy { from_logits: false }, Optimizer::adam()).seed(9)
+}
+
+fn bits(trainer: &Trainer) -> BTreeMap<String, Vec<u32>> {
+    let variables = trainer.variables().unwrap();
+    variables.iter().map(|(name, t)| (name.clone(), t.f32s().unwrap().iter().map(|x| x.to_bits()).collect())).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_another_one_others() {
+    let gpu = gpu();
+    let train = |seed: u64| {
+        let model = network();
+        let mut trainer = Trainer::new(&model, gpu.clone(), settings(&model).seed(seed)).unwrap();
+        let history = trainer.fit(&samples(&model, 21), &FitOptions::epochs(2).batch_size(8)).unwrap();
+        (bits(&trainer), history.last().unwrap().loss)
+    };
+    assert_eq!(train(1), train(1));
+    assert_ne!(train(1), train(2));
+}
+
+#[test]
+fn gpu_and_reference_drop_the_same_elements() {
+    let run = |device: Device| {
+        let model = network();
+        let mut trainer = Trainer::new(&model, device, settings(&model)).unwrap();
+        let history = trainer.fit(&samples(&model, 13), &FitOptions::epochs(2).batch_size(8)).unwrap();
+        trainer.update_model().unwrap();
+        let weights: Vec<Tensor> = model.weights().iter().map(|weight| weight.get()).collect();
+        (history.last().unwrap().loss, weights)
+    };
+    let ((cpu_loss, cpu), (gpu_loss, gpu)) = (run(Device::Cpu), run(gpu()));
+    assert!((cpu_loss - gpu_loss).abs() < 1e-4, "{cpu_loss} {gpu_loss}");
+    for (cpu, gpu) in cpu.iter().zip(&gpu) {
+        // Adam divides by the size of the gradient: where that is nearly 0, rounding errors become whole steps of 0.001.
+        let apart = cpu.f32s().unwrap().iter().zip(gpu.f32s().unwrap()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-4, "{apart}");
+    }
+}
+
+#[test]
+fn a_training_that_was_stopped_goes_on_as_if_nothing_had_happened() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("state.safetensors");
+    let gpu = gpu();
+    let whole = {
+        let model = network();
+        let mut trainer = Trainer::new(&model, gpu.clone(), settings(&model)).unwrap();
+        let history = trainer.fit(&samples(&model, 29), &FitOptions::epochs(3).batch_size(8)).unwrap();
+        (bits(&trainer), history.epochs.iter().map(|epoch| epoch.loss.to_bits()).collect::<Vec<_>>())
+    };
+    // It stops in the middle of the second epoch.
+    let options = FitOptions { steps: Some(6), ..FitOptions::epochs(3).batch_size(8) };
+    let checkpoint = Some(Checkpointing { path: file.clone(), every: 0, best: None });
+    {
+        let model = network();
+        let mut trainer = Trainer::new(&model, gpu.clone(), settings(&model)).unwrap();
+        trainer.fit(&samples(&model, 29), &FitOptions { checkpoint: checkpoint.clone(), ..options }).unwrap();
+        assert_eq!(trainer.batches(), 6);
+    }
+    let model = network();
+    model.initialize(77);
+    let mut trainer = Trainer::new(&model, gpu, settings(&model)).unwrap();
+    let mut progress = trainer.load_checkpoint(&file).unwrap();
+    assert_eq!((progress.epoch, progress.samples), (1, 16));
+    let options = FitOptions::epochs(3).batch_size(8);
+    let data = samples(&model, 29);
+    let ended = trainer.resume(&mut progress, &data, None, &options, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    assert_eq!(ended, Ended::Epochs);
+    let losses: Vec<u64> = progress.history.epochs.iter().map(|epoch| epoch.loss.to_bits()).collect();
+    assert_eq!((bits(&trainer), losses), whole);
+    let other = Settings::new(&model, Loss::SparseCategoricalCrossentropy { from_logits: false }, Optimizer::sgd());
+    let mut trainer = Trainer::new(&model, Device::Cpu, other).unwrap();
+    assert!(trainer.load_checkpoint(&file).unwrap_err().to_string().contains("the optimizer is Adam"));
+}
+
+#[test]
+fn frozen_layers_stay_and_shared_layers_gather_both_gradients() {
+    let input = Input::new([6, 5, 2]);
+    let shared: LayerRef = Conv2D::new(2, 3).padding(Padding::Same).named("shared");
+    let frozen: LayerRef = Conv2D::new(3, 1).named("frozen");
+    frozen.set_trainable(false);
+    let x = shared.call(&shared.call(&input));
+    let a = GlobalPooling2D::average().named("a").call(&frozen.call(&x));
+    let b = Dense::new(2).named("b").call(&GlobalPooling2D::average().layer().call(&x));
+    let model = Model::new(&[input], &[a, b]).unwrap();
+    model.initialize(3);
+    let before: Vec<Tensor> = frozen.weights().iter().map(|weight| weight.get()).collect();
+    let batch = Batch {
+        inputs: BTreeMap::from([(model.inputs()[0].name.clone(), Tensor::from_fn([4, 6, 5, 2], |i| (i as f32).sin()))]),
+        targets: BTreeMap::from([
+            ("a".into(), Tensor::from_fn([4, 3], |i| (i as f32).cos())),
+            ("b".into(), Tensor::from_fn([4, 2], |i| 0.1 * i as f32)),
+        ]),
+        sample_weights: None,
+    };
+    let mut settings = Settings::new(&model, Loss::MeanSquaredError, Optimizer::sgd().learning_rate(0.05));
+    settings.losses.insert("b".into(), (Loss::MeanAbsoluteError, 0.5));
+    for device in [Device::Cpu, gpu()] {
+        let mut trainer = Trainer::new(&model, device, settings.clone()).unwrap();
+        let first = trainer.train_batch(&batch).unwrap().loss;
+        let last = (0..30).map(|_| trainer.train_batch(&batch).unwrap().loss).last().unwrap();
+        assert!(last < 0.95 * first, "{first} {last}");
+        trainer.update_model().unwrap();
+        let after: Vec<Tensor> = frozen.weights().iter().map(|weight| weight.get()).collect();
+        assert_eq!(before, after);
+        model.initialize(3);
+    }
+}
+
+#[test]
+fn the_layer_that_first_gives_no_number_is_named() {
+    for device in [Device::Cpu, gpu()] {
+        let model = network();
+        let kernel = model.get_layer("shared_depthwise_conv2d").unwrap().weights()[0].clone();
+        let mut values = kernel.get().f32s().unwrap().to_vec();
+        values[4] = f32::INFINITY;
+        kernel.set(Tensor::from_f32(kernel.spec().shape.clone(), values).unwrap()).unwrap();
+        let mut trainer = Trainer::new(&model, device, settings(&model).check_numbers(true)).unwrap();
+        let failure = trainer.fit(&samples(&model, 8), &FitOptions::epochs(1)).unwrap_err();
+        let text = failure.to_string();
+        assert!(matches!(failure, TrainError::NotFinite { step: 1, .. }), "{text}");
+        assert!(text.contains("`shared_depthwise_conv2d"), "{text}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_way_out() {
+    let model = network();
+    let fit = |data: &Arrays, options: &FitOptions| {
+        let mut trainer = Trainer::new(&model, Device::Cpu, settings(&model)).unwrap();
+        trainer.fit(data, options).unwrap_err().to_string()
+    };
+    let x = |shape: [usize; 4]| Tensor::full(shape, 0.5);
+    let wrong_shape = Arrays::new(&model, x([4, 9, 8, 3]), Tensor::full([4], 0.0)).unwrap();
+    assert!(fit(&wrong_shape, &FitOptions::epochs(1)).contains("input `input_layer`"));
+    let wrong_class = Arrays::new(&model, x([4, 9, 7, 3]), Tensor::full([4], 4.0)).unwrap();
+    assert!(fit(&wrong_class, &FitOptions::epochs(1)).contains("the classes 0 to 3"));
+    let one_hot = Arrays::new(&model, x([4, 9, 7, 3]), Tensor::full([4, 4], 0.0)).unwrap();
+    assert!(fit(&one_hot, &FitOptions::epochs(1)).contains("numbers of classes"));
+    let good = samples(&model, 4);
+    assert!(fit(&good, &FitOptions::epochs(1).batch_size(0)).contains("at least one sample"));
+    let stopping = EarlyStopping { monitor: "val_loss".into(), min_delta: 0.0, patience: 1, restore_best: true };
+    let options = FitOptions { early_stopping: Some(stopping), ..FitOptions::epochs(1) };
+    assert!(fit(&good, &options).contains("validation data"));
+    let losses = BTreeMap::from([("nothing".into(), (Loss::Hinge, 1.0))]);
+    let refused = Trainer::new(&model, Device::Cpu, Settings { losses, ..settings(&model) }).unwrap_err();
+    assert!(refused.to_string().contains("its outputs are `dense`"), "{refused}");
+}
+
+#[test]
+fn a_training_stops_when_nothing_improves_and_goes_back_to_the_best() {
+    let model = Sequential::new().add(Dense::new(1)).build([2]).unwrap();
+    model.initialize(1);
+    let x = Tensor::from_fn([16, 2], |i| (i as f32 * 0.7).sin());
+    let data = Arrays::new(&model, x, Tensor::full([16, 1], 0.3)).unwrap();
+    // Far too large a step: the loss grows.
+    let settings = Settings::new(&model, Loss::MeanSquaredError, Optimizer::sgd().learning_rate(3.0));
+    let mut trainer = Trainer::new(&model, Device::Cpu, settings).unwrap();
+    let stopping = EarlyStopping { monitor: "loss".into(), min_delta: 0.0, patience: 2, restore_best: true };
+    let options = FitOptions { early_stopping: Some(stopping), ..FitOptions::epochs(20).batch_size(16) };
+    let mut progress = Progress::default();
+    let stop = AtomicBool::new(false);
+    let ended = trainer.resume(&mut progress, &data, None, &options, &stop, &mut |_| {}).unwrap();
+    assert_eq!(ended, Ended::EarlyStopping);
+    let losses: Vec<f64> = progress.history.epochs.iter().map(|epoch| epoch.loss).collect();
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(losses.len(), losses.iter().position(|&loss| loss == best).unwrap() + 3);
 }

@@ -179,14 +179,15 @@ impl GoalArgs {
 }
 
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
-    // A wrong ending should not show itself after hours.
+    // A wrong ending or name should not show itself after large files have been read, or after hours.
     args.save.as_deref().map(Format::of).transpose()?;
+    let (loss, optimizer) = (args.goal.loss()?, args.goal.optimizer()?);
+    args.goal.metrics()?;
     let model = args.model.load()?;
     args.initialize.into_iter().for_each(|seed| model.initialize(seed));
     for name in &args.freeze {
         model.get_layer(name).ok_or_else(|| format!("the model has no layer `{name}` to freeze"))?.set_trainable(false);
     }
-    let loss = args.goal.loss()?;
     let augment = Augment { flip: args.way.flip, shift: args.way.shift, normalize: None, seed: args.seed };
     let all = args.samples.open(&model, loss, augment)?;
     let parts = args.validation_split.map(|share| split(all.as_ref(), share)).transpose()?;
@@ -198,7 +199,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         Some((training, validation)) => (training, Some(validation)),
         None => (all.as_ref(), other.as_deref()),
     };
-    let settings = Settings::new(&model, loss, args.goal.optimizer()?)
+    let settings = Settings::new(&model, loss, optimizer)
         .seed(args.seed)
         .accumulation(args.way.accumulate)
         .check_numbers(args.way.check_numbers);

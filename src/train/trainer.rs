@@ -8,7 +8,7 @@ use super::{Batch, Settings};
 use crate::error::TrainError;
 use crate::layers::{Emitter, Model, Weight};
 use crate::session::{Device, Options};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 /// A model in training on a device. Weights and what the optimizer keeps stay there; only losses, and predictions where they
 /// are asked for, come back. [`Trainer::update_model`] gives the model its trained weights.
@@ -236,8 +236,10 @@ impl Trainer {
                 && shape.as_ref().is_none_or(|shape| tensor.shape()[1..] == shape[..]);
             if !fits {
                 let (name, found) = (&input.name, tensor.shape());
-                let expected = shape
-                    .map_or_else(|| "as many samples as the others".into(), |shape| format!("[{count}, {shape:?}]"));
+                let expected = shape.map_or_else(
+                    || "as many samples as the others".into(),
+                    |shape| Shape::from([&[count][..], &shape].concat()).to_string(),
+                );
                 return Err(wrong(format!("input `{name}` is {found} where {expected} is expected")));
             }
             data.insert(input.name.clone(), tensor.to_f32());
