@@ -16,6 +16,7 @@ import zipfile
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import h5py
 import keras
 import numpy as np
 
@@ -60,6 +61,19 @@ def worst(found, expected):
     return error
 
 
+def contents(path):
+    """Groups and arrays of an HDF5 file; the state of random generators is no weight."""
+    found = set()
+
+    def visit(name, item):
+        if "seed_generator" not in name:
+            found.add((name, item[()].tobytes() if isinstance(item, h5py.Dataset) else None))
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
 def check(path):
     folder, name = path.parent, path.name.removesuffix(".keras")
     model = keras.models.load_model(path)
@@ -72,6 +86,10 @@ def check(path):
         model.load_weights(weights)
         if not all(np.array_equal(a, b) for a, b in zip(before, model.get_weights())):
             raise ValueError("the weights of .weights.h5 are not those of .keras")
+        saved = folder / f"{name}.saved.weights.h5"
+        model.save_weights(saved)
+        if contents(saved) != contents(weights):
+            raise ValueError(f"Keras lays its weights out otherwise: {contents(saved) ^ contents(weights)}")
     ours = json.loads(zipfile.ZipFile(path).read("config.json"))
     theirs = json.loads(model.to_json())
     same = plain(ours) == plain(theirs)

@@ -2,7 +2,7 @@
 
 use hdf5_pure::{AttrValue, FileBuilder, GroupBuilder};
 
-use crate::layers::{LayerRef, Model};
+use crate::layers::{KerasGroup, LayerRef, Model};
 
 /// The weights of a model whose classes are Keras's.
 pub(super) fn bytes(model: &Model) -> Result<Vec<u8>, String> {
@@ -21,30 +21,25 @@ fn name(text: &str) -> AttrValue {
     AttrValue::String(text.into())
 }
 
-/// A group per layer, without weights or with.
+/// A group per input and layer, without weights or with.
 fn fill_layers(layers: &mut GroupBuilder, model: &Model) -> Result<(), String> {
-    for (key, layer) in model.keras_groups() {
+    for KerasGroup { key, name: layer_name, layer } in model.keras_groups() {
         let mut group = layers.create_group(&key);
-        if let Some(nested) = layer.layer().as_model() {
+        if let Some(nested) = layer.and_then(|layer| layer.layer().as_model()) {
             let mut inner = group.create_group("layers");
             fill_layers(&mut inner, nested)?;
             group.add_group(inner.finish());
         }
-        fill_variables(&mut group, layer)?;
+        let mut vars = group.create_group("vars");
+        vars.set_attr("name", name(layer_name));
+        for (number, weight) in layer.map_or(&[][..], LayerRef::weights).iter().enumerate() {
+            let tensor = weight.get();
+            let values = tensor.f32s().map_err(|error| error.to_string())?;
+            let shape: Vec<u64> = tensor.shape().iter().map(|&size| size as u64).collect();
+            vars.create_dataset(&number.to_string()).with_f32_data(values).with_shape(&shape);
+        }
+        group.add_group(vars.finish());
         layers.add_group(group.finish());
     }
-    Ok(())
-}
-
-fn fill_variables(group: &mut GroupBuilder, layer: &LayerRef) -> Result<(), String> {
-    let mut vars = group.create_group("vars");
-    vars.set_attr("name", name(layer.name()));
-    for (number, weight) in layer.weights().iter().enumerate() {
-        let tensor = weight.get();
-        let values = tensor.f32s().map_err(|error| error.to_string())?;
-        let shape: Vec<u64> = tensor.shape().iter().map(|&size| size as u64).collect();
-        vars.create_dataset(&number.to_string()).with_f32_data(values).with_shape(&shape);
-    }
-    group.add_group(vars.finish());
     Ok(())
 }

@@ -66,35 +66,52 @@ pub(super) fn keras_order(model: &Model) -> Vec<Operation> {
     operations.into_iter().map(named).collect()
 }
 
+/// A group of Keras's weight files.
+#[derive(Debug)]
+pub struct KerasGroup<'a> {
+    /// Its name: the class in snake case, numbered from the second of a class.
+    pub key: String,
+    /// The name of the layer or input.
+    pub name: &'a str,
+    /// The layer; an input has none.
+    pub layer: Option<&'a LayerRef>,
+}
+
 impl Model {
-    /// The layers with the names of their groups in Keras's weight files: the class in snake case, numbered in Keras's order.
-    pub fn keras_groups(&self) -> Vec<(String, &LayerRef)> {
-        let order: Vec<usize> = match self.is_written_as_sequential() {
-            true => (0..self.calls.len()).collect(),
-            false => keras_order(self)
-                .into_iter()
-                .filter_map(|operation| match operation {
-                    Operation::Layer(first) => Some(first),
-                    Operation::Input(_) => None,
-                })
-                .collect(),
+    /// The groups of Keras's weight files for inputs and layers, in Keras's order. A row of layers has none for its input.
+    pub fn keras_groups(&self) -> Vec<KerasGroup<'_>> {
+        let order = match self.is_written_as_sequential() {
+            true => (0..self.calls.len()).map(Operation::Layer).collect(),
+            false => keras_order(self),
         };
         let mut counts: HashMap<String, usize> = HashMap::new();
-        let layers = order.into_iter().filter_map(|first| self.calls.get(first)).map(|call| &call.layer);
-        layers
-            .filter(|layer| !layer.is_function())
-            .map(|layer| {
-                let class = match layer.layer().as_model() {
-                    Some(model) if model.is_written_as_sequential() => "Sequential",
-                    Some(_) => "Functional",
-                    None => layer.layer().class_name(),
-                };
-                let key = snake_case(class);
-                let count = counts.entry(key.clone()).or_default();
-                *count += 1;
-                (if *count == 1 { key } else { format!("{key}_{}", *count - 1) }, layer)
-            })
-            .collect()
+        let mut groups = Vec::with_capacity(order.len());
+        for operation in order {
+            let (name, layer, class) = match operation {
+                Operation::Input(position) => {
+                    let Some(input) = self.inputs.get(position) else { continue };
+                    (input.name.as_str(), None, "InputLayer")
+                }
+                Operation::Layer(first) => {
+                    let Some(layer) = self.calls.get(first).map(|call| &call.layer) else { continue };
+                    if layer.is_function() {
+                        continue;
+                    }
+                    let class = match layer.layer().as_model() {
+                        Some(model) if model.is_written_as_sequential() => "Sequential",
+                        Some(_) => "Functional",
+                        None => layer.layer().class_name(),
+                    };
+                    (layer.name(), Some(layer), class)
+                }
+            };
+            let key = snake_case(class);
+            let count = counts.entry(key.clone()).or_default();
+            let key = if *count == 0 { key } else { format!("{key}_{count}") };
+            *count += 1;
+            groups.push(KerasGroup { key, name, layer });
+        }
+        groups
     }
 }
 
@@ -126,5 +143,29 @@ impl Nodes {
             TensorRef::Input(position) => position,
             TensorRef::Call { call, .. } => self.inputs + call,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Dense, Input, IntoLayer, Merge};
+
+    /// The order that Keras 3.15 gives for this model.
+    #[test]
+    fn branches_are_listed_by_depth() {
+        let (x, unused) = (Input::open("x", vec![Some(5)]), Input::open("unused", vec![Some(3)]));
+        let dense = |units: usize, name: &str| Dense::new(units).named(name);
+        let short = dense(4, "short").call(&x);
+        let long = dense(4, "long_2").call(&dense(5, "long_1").call(&dense(5, "long_0").call(&x)));
+        let side = dense(4, "side").call(&dense(5, "side_0").call(&x));
+        let sum = Merge::Add.named("sum").call_many(&[&short, &long, &side]);
+        let model = Model::new(&[unused, x], &[dense(2, "head").call(&sum), side]).unwrap();
+        let groups = model.keras_groups();
+        let names: Vec<&str> = groups.iter().map(|group| group.name).collect();
+        assert_eq!(names, ["x", "long_0", "long_1", "side_0", "short", "long_2", "side", "sum", "unused", "head"]);
+        let keys: Vec<&str> = groups.iter().map(|group| group.key.as_str()).collect();
+        assert_eq!(keys[..4], ["input_layer", "dense", "dense_1", "dense_2"]);
+        assert_eq!(keys[7..], ["add", "input_layer_1", "dense_6"]);
     }
 }

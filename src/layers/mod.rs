@@ -41,6 +41,7 @@ pub use from_config::layer_from_config;
 pub use functional::{Input, SymbolicTensor};
 pub use in_keras::{InKeras, KerasSite};
 pub use initializer::{Fan, Initializer};
+pub use keras_order::KerasGroup;
 pub use layer::{Emitter, IntoLayer, Layer, LayerRef, Weight, WeightSpec};
 pub use merge::{Concatenate, Dot, Merge};
 pub use model::{Dims, InputSpec, LayerCall, Model, TensorRef};
