@@ -93,9 +93,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     window_fits(&site.axes)?;
     let tile = Tile::of(&site);
     let (name, sum, x_part, y_part) = tile.facts();
-    let plain = site.axes.iter().all(|axis| {
-        axis.size == 1 && axis.stride == 1 && axis.before == 0 && axis.after == 0 && axis.input == axis.output
-    });
+    let plain = site.is_plain();
     // Without a window rows are only pixels one after the other, and are cut so that every lane has some.
     let (rows, pixels) = match plain {
         true => (site.pixels(), 1),

@@ -43,6 +43,13 @@ impl ConvGradFilterSite {
     pub fn pixels(&self) -> usize {
         self.batch * self.axes.iter().map(|axis| axis.output).product::<usize>()
     }
+
+    /// Whether pixels of `x` and `dy` are the same, under a window of one tap.
+    pub fn is_plain(&self) -> bool {
+        self.axes.iter().all(|axis| {
+            axis.size == 1 && axis.stride == 1 && axis.before == 0 && axis.after == 0 && axis.input == axis.output
+        })
+    }
 }
 
 impl ConvGradFilter {
