@@ -9,6 +9,7 @@ mod concat;
 mod conv_gemm;
 mod conv_generic;
 mod conv_grad_filter;
+mod conv_grad_filter_gemm;
 mod conv_grad_filter_lane;
 mod conv_lane;
 mod conv_transpose;

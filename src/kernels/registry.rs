@@ -2,10 +2,10 @@
 
 use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
-    conv_grad_filter_lane, conv_lane, conv_transpose, dense_lane, depthwise, depthwise_grad_filter, depthwise_lane,
-    expand, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random,
-    reduce, resize, resize_grad, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose,
-    transpose_tile, unary, unary_grad, update,
+    conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, dense_lane, depthwise,
+    depthwise_grad_filter, depthwise_lane, expand, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise,
+    pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise, shared_depthwise_lane,
+    slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -47,6 +47,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("shared_depthwise", include_str!("../../shaders/shared_depthwise.wgsl")),
     ("conv_generic", include_str!("../../shaders/conv_generic.wgsl")),
     ("conv_transpose", include_str!("../../shaders/conv_transpose.wgsl")),
+    ("conv_grad_filter_gemm", include_str!("../../shaders/conv_grad_filter_gemm.wgsl")),
     ("conv_grad_filter_lane", include_str!("../../shaders/conv_grad_filter_lane.wgsl")),
     ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
     ("dense_lane", include_str!("../../shaders/dense_lane.wgsl")),
@@ -98,9 +99,12 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::ConvTranspose(_) => &[conv_transpose::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         Op::UnaryGrad(_) => &[unary_grad::KERNEL],
-        Op::ConvGradFilter(_) => {
-            &[depthwise_grad_filter::KERNEL, conv_grad_filter_lane::KERNEL, conv_grad_filter::KERNEL]
-        }
+        Op::ConvGradFilter(_) => &[
+            depthwise_grad_filter::KERNEL,
+            conv_grad_filter_lane::KERNEL,
+            conv_grad_filter_gemm::KERNEL,
+            conv_grad_filter::KERNEL,
+        ],
         Op::PoolGrad(_) => &[pool_grad::KERNEL],
         Op::SliceGrad(_) => &[slice_grad::KERNEL],
         Op::PadGrad(_) => &[pad_grad::KERNEL],
@@ -113,7 +117,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
 }
 
 /// Kernels that stage tiles in workgroup memory. A processor has none, and pays for every barrier.
-const TILED: &[&str] = &["conv_gemm", "matmul_tile", "pointwise", "transpose_tile"];
+const TILED: &[&str] = &["conv_gemm", "conv_grad_filter_gemm", "matmul_tile", "pointwise", "transpose_tile"];
 
 /// The candidates in the order in which a device prefers them.
 pub fn preferred(op: &Op, traits: &DeviceTraits) -> Vec<&'static Kernel> {
