@@ -145,6 +145,9 @@ struct WayArgs {
     /// Move pictures by up to so many pixels in every epoch.
     #[arg(long, default_value_t = 0, value_name = "PIXELS")]
     shift: usize,
+    /// Save memory: keep only the borders of so many parts of the forward pass and compute the rest twice.
+    #[arg(long, default_value_t = 1, value_name = "PARTS")]
+    segments: usize,
     /// Stop at the first number that is not finite and name the layer that gave it; slower.
     #[arg(long)]
     check_numbers: bool,
@@ -202,6 +205,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let settings = Settings::new(&model, loss, optimizer)
         .seed(args.seed)
         .accumulation(args.way.accumulate)
+        .segments(args.way.segments)
         .check_numbers(args.way.check_numbers);
     let device = Device::select(&args.device.device)?;
     let mut trainer = Trainer::with_options(&model, device, settings, progress::options(true))?;
@@ -210,7 +214,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         Some(path) => trainer.load_checkpoint(path)?,
         None => Progress::default(),
     };
-    let peak_bytes = trainer.peak_bytes(args.way.batch_size.min(training.len()).max(1))?;
+    let batch = args.way.batch_size.min(training.len()).max(1);
+    let peak_bytes = (trainer.peak_bytes(batch)?, trainer.peak_bytes_without_recomputing(batch)?);
     let start = Instant::now();
     let stop = stop_on_interrupt();
     let ended = follow(&mut trainer, &mut so_far, training, validation, &options, &stop)?;
@@ -310,15 +315,19 @@ fn report(
     trainer: &Trainer,
     progress: &Progress,
     ended: Ended,
-    peak_bytes: u64,
+    peak_bytes: (u64, u64),
     seconds: f64,
 ) -> Result<(), Failure> {
     let mut text = format!(
-        "{} on {}: {} parameters, {:.1} MB at the peak of a step\n",
+        "{} on {}: {} parameters, {:.1} MB at the peak of a step{}\n",
         args.model.model,
         trainer.device().name(),
         model.parameters(),
-        peak_bytes as f64 / 1e6
+        peak_bytes.0 as f64 / 1e6,
+        match args.way.segments {
+            0 | 1 => String::new(),
+            segments => format!(" in {segments} segments instead of {:.1} MB", peak_bytes.1 as f64 / 1e6),
+        }
     );
     for epoch in &progress.history.epochs {
         writeln!(text, "{}", line(epoch))?;
@@ -338,7 +347,8 @@ fn report(
         "model": args.model.model,
         "device": trainer.device().name(),
         "parameters": model.parameters(),
-        "peak_bytes": peak_bytes,
+        "peak_bytes": peak_bytes.0,
+        "peak_bytes_without_recomputing": peak_bytes.1,
         "batches": trainer.batches(),
         "seconds": seconds,
         "ended": ended,

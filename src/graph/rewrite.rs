@@ -162,8 +162,7 @@ impl<'a> Rewriter<'a> {
             let new = rewriter.place(*id, &readers)?;
             rewriter.new.output(name.clone(), new);
         }
-        let verify = |what| GraphError::Verify { pass: rewrite.name().into(), what };
-        rewriter.new.prune().map_err(verify)?;
+        rewriter.new.prune();
         rewriter.new.verify(rewrite.name())?;
         Ok(rewriter.new)
     }

@@ -1,14 +1,13 @@
-//! Pruning, ordering and checking of a graph.
+//! Pruning and checking of a graph.
 
 use super::{Graph, Node, Origin, Value, ValueId};
 use crate::error::GraphError;
 
 impl Graph {
-    /// Removes what no output needs, and orders nodes so that inputs come before their readers.
+    /// Removes what no output needs.
     ///
     /// Value ids change. Inputs stay even when nothing reads them: they are part of the graph's signature.
-    pub(super) fn prune(&mut self) -> Result<(), String> {
-        let order = self.needed_order()?;
+    pub(super) fn prune(&mut self) {
         let mut fresh = Graph::default();
         let mut moved: Vec<Option<ValueId>> = vec![None; self.values.len()];
         for &id in &self.inputs {
@@ -24,7 +23,7 @@ impl Graph {
                 new
             }
         };
-        for position in order {
+        for position in self.needed() {
             let old = &self.nodes[position];
             let inputs = old.inputs.iter().map(|&id| place(id, &mut fresh, &mut moved)).collect();
             let node = fresh.nodes.len();
@@ -42,52 +41,22 @@ impl Graph {
             fresh.outputs.push((name.clone(), new));
         }
         *self = fresh;
-        Ok(())
     }
 
-    /// Positions of the nodes that the outputs need, inputs first, otherwise in their present order.
-    fn needed_order(&self) -> Result<Vec<usize>, String> {
-        #[derive(Clone, Copy, PartialEq)]
-        enum Mark {
-            New,
-            Open,
-            Done,
-        }
-        let mut marks = vec![Mark::New; self.nodes.len()];
-        let mut order = Vec::with_capacity(self.nodes.len());
-        let producer = |id: ValueId| match self.values[id.0].origin {
-            Origin::Node { node, .. } => Some(node),
-            _ => None,
-        };
-        let mut roots: Vec<usize> = self.outputs.iter().filter_map(|(_, id)| producer(*id)).collect();
-        roots.sort_unstable();
-        for root in roots {
-            // An explicit stack: a deep network must not exhaust the thread's own.
-            let mut stack = vec![(root, 0)];
-            while let Some((node, next)) = stack.pop() {
-                if marks[node] == Mark::Done {
-                    continue;
-                }
-                marks[node] = Mark::Open;
-                match self.nodes[node].inputs.get(next) {
-                    Some(&id) => {
-                        stack.push((node, next + 1));
-                        if let Some(before) = producer(id) {
-                            match marks[before] {
-                                Mark::New => stack.push((before, 0)),
-                                Mark::Open => return Err(format!("`{}` reads itself", self.nodes[before].name)),
-                                Mark::Done => {}
-                            }
-                        }
-                    }
-                    None => {
-                        marks[node] = Mark::Done;
-                        order.push(node);
-                    }
-                }
+    /// Positions of the nodes that the outputs need. Their order stays: who builds a graph knows when a value is wanted, and a
+    /// backward pass that computes values again relies on it.
+    fn needed(&self) -> Vec<usize> {
+        let mut wanted = vec![false; self.values.len()];
+        self.outputs.iter().for_each(|(_, id)| wanted[id.0] = true);
+        let mut needed = Vec::with_capacity(self.nodes.len());
+        for (position, node) in self.nodes.iter().enumerate().rev() {
+            if node.outputs.iter().any(|id| wanted[id.0]) {
+                node.inputs.iter().for_each(|id| wanted[id.0] = true);
+                needed.push(position);
             }
         }
-        Ok(order)
+        needed.reverse();
+        needed
     }
 
     /// Checks that every shape follows from the shape rules, and every reader comes after what it reads.

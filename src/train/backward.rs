@@ -14,12 +14,27 @@ use crate::tensor::{Tensor, TensorType};
 /// [`TrainError::NotDifferentiable`] when the way back meets an op without a gradient, [`TrainError::NotScalar`] when `loss`
 /// has more than one element.
 pub fn backward(graph: &mut Graph, loss: ValueId, wanted: &[ValueId]) -> Result<Vec<Option<ValueId>>, TrainError> {
+    backward_recomputing(graph, loss, wanted, 1)
+}
+
+/// As [`backward`], with the forward pass cut into `segments` parts: only what goes from one part to another is kept, and the
+/// rest is computed a second time on the way back (gradient checkpointing, Chen et al. 2016, arXiv 1604.06174). One segment
+/// keeps everything.
+///
+/// # Errors
+/// As [`backward`].
+pub fn backward_recomputing(
+    graph: &mut Graph,
+    loss: ValueId,
+    wanted: &[ValueId],
+    segments: usize,
+) -> Result<Vec<Option<ValueId>>, TrainError> {
     let ty = graph.ty(loss).clone();
     if ty.shape.elements() != 1 {
         return Err(TrainError::NotScalar { value: graph.value(loss).name.clone(), found: ty.to_string() });
     }
     let one = graph.constant("one", Tensor::full(ty.shape, 1.0));
-    gradients(graph, &[(loss, one)], wanted)
+    reverse(graph, &[(loss, one)], wanted, segments)
 }
 
 /// Adds the gradients of `sum(y * dy)` over the pairs `(y, dy)`. The result has one entry per value of `wanted`; `None` where
@@ -32,7 +47,17 @@ pub fn gradients(
     seeds: &[(ValueId, ValueId)],
     wanted: &[ValueId],
 ) -> Result<Vec<Option<ValueId>>, TrainError> {
+    reverse(graph, seeds, wanted, 1)
+}
+
+fn reverse(
+    graph: &mut Graph,
+    seeds: &[(ValueId, ValueId)],
+    wanted: &[ValueId],
+    segments: usize,
+) -> Result<Vec<Option<ValueId>>, TrainError> {
     let nodes: Vec<Node> = graph.nodes().to_vec();
+    let mut segments = Segments::new(graph, &nodes, segments);
     // Only what lies between the wanted values and the seeds is walked through.
     let mut depends = vec![false; graph.values().len()];
     wanted.iter().for_each(|id| depends[id.index()] = true);
@@ -46,7 +71,7 @@ pub fn gradients(
         pending.entry(y).or_default().push(dy);
     }
     let mut settled: HashMap<ValueId, ValueId> = HashMap::new();
-    for node in nodes.iter().rev() {
+    for (position, node) in nodes.iter().enumerate().rev() {
         if !node.outputs.iter().any(|id| depends[id.index()] && pending.contains_key(id)) {
             continue;
         }
@@ -58,7 +83,9 @@ pub fn gradients(
         for (&id, &gradient) in node.outputs.iter().zip(&arriving) {
             settled.extend(gradient.map(|gradient| (id, gradient)));
         }
-        let operands = |ids: &[ValueId]| ids.iter().map(|id| Operand(id.index())).collect::<Vec<_>>();
+        segments.enter(builder.graph, &nodes, position)?;
+        let operands =
+            |ids: &[ValueId]| ids.iter().map(|&id| Operand(segments.present(id).index())).collect::<Vec<_>>();
         let (inputs, outputs) = (operands(&node.inputs), operands(&node.outputs));
         let arriving = arriving.into_iter().map(|id| id.map(|id| Operand(id.index()))).collect();
         let wanted = node.inputs.iter().map(|id| depends[id.index()]).collect();
@@ -89,6 +116,65 @@ pub fn gradients(
         results.push(total);
     }
     Ok(results)
+}
+
+/// The forward pass in parts that are computed a second time on the way back.
+struct Segments {
+    /// Number of parts.
+    count: usize,
+    /// For every value of the forward pass whether another part, or the graph itself, keeps it.
+    kept: Vec<bool>,
+    /// The part whose values have been computed again.
+    entered: Option<usize>,
+    again: HashMap<ValueId, ValueId>,
+}
+
+impl Segments {
+    fn new(graph: &Graph, nodes: &[Node], count: usize) -> Segments {
+        let count = count.clamp(1, nodes.len().max(1));
+        let part = |position: usize| position * count / nodes.len().max(1);
+        let mut made_in = vec![None; graph.values().len()];
+        let mut kept = vec![true; graph.values().len()];
+        for (position, node) in nodes.iter().enumerate() {
+            for id in &node.outputs {
+                made_in[id.index()] = Some(part(position));
+                kept[id.index()] = graph.is_output(*id);
+            }
+            for id in &node.inputs {
+                kept[id.index()] |= made_in[id.index()].is_none_or(|made| made != part(position));
+            }
+        }
+        Segments { count, kept, entered: None, again: HashMap::new() }
+    }
+
+    /// Computes the part of a node again, unless that has been done, or it is the last part, which is still there.
+    fn enter(&mut self, graph: &mut Graph, nodes: &[Node], position: usize) -> Result<(), TrainError> {
+        let part = |position: usize| position * self.count / nodes.len().max(1);
+        let own = part(position);
+        if own + 1 == self.count || self.entered == Some(own) {
+            return Ok(());
+        }
+        self.entered = Some(own);
+        self.again.clear();
+        for (_, node) in nodes.iter().enumerate().filter(|(position, _)| part(*position) == own) {
+            if node.outputs.iter().all(|id| self.kept[id.index()]) {
+                continue;
+            }
+            let inputs: Vec<ValueId> = node.inputs.iter().map(|&id| self.present(id)).collect();
+            let first = graph.node(format!("{}/again", node.name), node.op.clone(), &inputs)?;
+            let outputs = graph.producer(first).map_or_else(|| vec![first], |node| node.outputs.clone());
+            self.again.extend(node.outputs.iter().copied().zip(outputs));
+        }
+        Ok(())
+    }
+
+    /// The value itself where it is kept, else its copy.
+    fn present(&self, id: ValueId) -> ValueId {
+        match self.kept.get(id.index()) {
+            Some(false) => self.again.get(&id).copied().unwrap_or(id),
+            _ => id,
+        }
+    }
 }
 
 fn lost(node: &str) -> TrainError {

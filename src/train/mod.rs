@@ -15,7 +15,7 @@ mod step;
 mod step_graph;
 mod trainer;
 
-pub use backward::{backward, gradients};
+pub use backward::{backward, backward_recomputing, gradients};
 pub use data::{Arrays, Augment, Batch, DataSource, ImageFolder, Part, order, split};
 pub use fit::{Checkpointing, EarlyStopping, Ended, Event, FitOptions, Progress, ReduceOnPlateau};
 pub use history::{Epoch, History};

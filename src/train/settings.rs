@@ -21,6 +21,9 @@ pub struct Settings {
     pub accumulation: u32,
     /// Sizes of input axes that the model leaves open, by the input's name, the batch not counted.
     pub shapes: BTreeMap<String, Vec<usize>>,
+    /// Parts of the forward pass of which only the borders are kept for the way back, to save memory at the price of computing
+    /// it twice; 1 keeps everything.
+    pub segments: usize,
     /// Stop at the first number that is not finite and name the node that gave it. Every step is then waited for.
     pub check_numbers: bool,
 }
@@ -29,7 +32,15 @@ impl Settings {
     /// One loss for all outputs of a model.
     pub fn new(model: &Model, loss: Loss, optimizer: Optimizer) -> Settings {
         let losses = model.outputs().iter().map(|(name, _)| (name.clone(), (loss, 1.0))).collect();
-        Settings { optimizer, losses, seed: 0, accumulation: 1, shapes: BTreeMap::new(), check_numbers: false }
+        Settings {
+            optimizer,
+            losses,
+            seed: 0,
+            accumulation: 1,
+            shapes: BTreeMap::new(),
+            segments: 1,
+            check_numbers: false,
+        }
     }
 
     /// With another seed.
@@ -42,6 +53,12 @@ impl Settings {
     #[must_use]
     pub fn accumulation(self, batches: u32) -> Settings {
         Settings { accumulation: batches, ..self }
+    }
+
+    /// Keeps only the borders of so many parts of the forward pass; the square root of the number of layers is a good start.
+    #[must_use]
+    pub fn segments(self, segments: usize) -> Settings {
+        Settings { segments, ..self }
     }
 
     /// Names the node that first gives a number that is not finite.

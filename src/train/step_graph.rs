@@ -1,7 +1,7 @@
 //! One step of training as one graph: forward pass, loss, backward pass, clipping and update.
 
 use super::expression::Expression;
-use super::{Clipping, Optimizer, Settings, backward};
+use super::{Clipping, Optimizer, Settings, backward_recomputing};
 use crate::error::TrainError;
 use crate::graph::{Graph, ValueId};
 use crate::layers::{Model, Regularizer};
@@ -147,7 +147,7 @@ pub(super) fn step_graph(
             .filter_map(|weight| Some((weight.name.as_str(), placed(&graph, &weight.name)?)))
             .collect();
         let values: Vec<ValueId> = trained.iter().map(|(_, value)| *value).collect();
-        let gradients = backward(&mut graph, total, &values)?;
+        let gradients = backward_recomputing(&mut graph, total, &values, settings.segments)?;
         // A weight that the loss does not depend on stays what it is.
         let steps = trained.into_iter().zip(gradients).filter_map(|(weight, gradient)| Some((weight, gradient?)));
         let steps: Vec<Trained<'_>> =

@@ -6,7 +6,10 @@ use super::step::{Pending, Step, Store};
 use super::step_graph::{Phase, names, step_graph, variables};
 use super::{Batch, Settings};
 use crate::error::TrainError;
+use crate::kernels::preferred;
 use crate::layers::{Emitter, Model, Weight};
+use crate::passes::{FoldCache, optimize};
+use crate::plan::plan;
 use crate::session::{Device, Options};
 use crate::tensor::{Shape, Tensor};
 
@@ -100,6 +103,18 @@ impl Trainer {
     pub fn peak_bytes(&mut self, batch: usize) -> Result<u64, TrainError> {
         let variables = self.store.bytes();
         Ok(variables + self.compiled((Phase::Train, batch, false, false))?.peak_bytes())
+    }
+
+    /// As [`Trainer::peak_bytes`], for a step that keeps everything for the way back: what [`Settings::segments`] saves from.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the step cannot be planned.
+    pub fn peak_bytes_without_recomputing(&self, batch: usize) -> Result<u64, TrainError> {
+        let Device::Gpu(gpu) = &self.device else { return Ok(self.store.bytes()) };
+        let graph = step_graph(&self.model, &self.settings.clone().segments(1), batch, Phase::Train, false)?;
+        let (graph, _) = optimize(graph, &FoldCache::default())?;
+        let plan = plan(&graph, gpu.traits(), |node, _| preferred(&node.op, gpu.traits()))?;
+        Ok(self.store.bytes() + plan.peak_bytes())
     }
 
     /// The step of training on batches of this size, as it was compiled: for printing its plan or profiling it.
