@@ -18,6 +18,7 @@ mod dense_lane;
 mod depthwise;
 mod depthwise_grad_filter;
 mod depthwise_lane;
+mod depthwise_transpose;
 mod expand;
 mod gemm;
 mod lane;

@@ -3,9 +3,9 @@
 use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
     conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, dense_lane, depthwise,
-    depthwise_grad_filter, depthwise_lane, expand, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise,
-    pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise, shared_depthwise_lane,
-    slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
+    depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, matmul, matmul_tile, moments, normalize, pad,
+    pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise,
+    shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -26,6 +26,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("depthwise_grad_filter", include_str!("../../shaders/depthwise_grad_filter.wgsl")),
+    ("depthwise_transpose", include_str!("../../shaders/depthwise_transpose.wgsl")),
     ("expand", include_str!("../../shaders/expand.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_tile", include_str!("../../shaders/matmul_tile.wgsl")),
@@ -96,7 +97,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_gemm::KERNEL,
             conv_generic::KERNEL,
         ],
-        Op::ConvTranspose(_) => &[conv_transpose::KERNEL],
+        Op::ConvTranspose(_) => &[depthwise_transpose::KERNEL, conv_transpose::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         Op::UnaryGrad(_) => &[unary_grad::KERNEL],
         Op::ConvGradFilter(_) => &[

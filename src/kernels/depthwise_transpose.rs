@@ -1,0 +1,138 @@
+//! `depthwise_transpose`: a transposed convolution of each channel on its own, a tile of outputs of every phase per invocation.
+
+use serde_json::json;
+
+use super::conv_generic::epilogue_parts;
+use super::lane::{image_fits, lanes};
+use super::layout::count;
+use super::window::FARTHEST;
+use super::{
+    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LINEAR_WORKGROUP, Launch, Operand, Refusal,
+    Shader, params,
+};
+use crate::ops::{Op, TransposeAxis};
+
+params! {
+    /// Parameters of `depthwise_transpose`: vectors of channels, tiles beside each other, both maps, the input under the
+    /// first tap of the first output, and how far that output lies behind a multiple of the stride.
+    struct Params {
+        quads: u32,
+        tile_columns: u32,
+        in_rows: u32,
+        in_columns: u32,
+        out_rows: u32,
+        out_columns: u32,
+        first_row: u32,
+        first_column: u32,
+        lead_rows: u32,
+        lead_columns: u32,
+    }
+}
+
+/// Takes one or two axes without dilation, with one input and one output channel for each filter, over channels that divide
+/// by four. Processors read through images.
+pub(super) const KERNEL: Kernel = Kernel { stem: "depthwise_transpose", accepts };
+
+/// Longest row or column of taps that is unrolled.
+const LONGEST: usize = 7;
+/// Largest stride whose phases are unrolled.
+const LARGEST_STRIDE: usize = 3;
+
+fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    let Op::ConvTranspose(conv) = case.op else { return Refusal::because("takes transposed convolutions") };
+    case.fits(traits)?;
+    let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
+    if site.groups != site.in_channels || site.groups != site.out_channels {
+        return Refusal::because("takes filters over each channel on its own, with one output for each");
+    }
+    if !site.in_channels.is_multiple_of(4) {
+        return Refusal::because(format!("takes channels that divide by 4, and these are {}", site.in_channels));
+    }
+    let [depth, rows, columns] = &site.axes;
+    if [depth.size, depth.stride, depth.input, depth.output] != [1; 4] || depth.before != 0 {
+        return Refusal::because("takes one or two axes");
+    }
+    for axis in [rows, columns] {
+        let TransposeAxis { size, stride, dilation, .. } = *axis;
+        if size > LONGEST || stride > LARGEST_STRIDE || (dilation > 1 && size > 1) {
+            return Refusal::because(format!(
+                "takes windows of up to {LONGEST} without dilation and strides of up to {LARGEST_STRIDE}; this one has size {size}, stride {stride}, dilation {dilation}"
+            ));
+        }
+        if axis.before >= FARTHEST || axis.output >= FARTHEST {
+            return Refusal::because("an axis is beyond its 32 bits");
+        }
+    }
+    let processor = traits.class == DeviceClass::Cpu;
+    let threads = if processor { lanes(traits)? } else { LINEAR_WORKGROUP };
+    let images = processor && case.inputs[..2].iter().all(|input| image_fits(input.shape.elements(), 4, traits));
+    // Inputs of a tile; it has as many outputs for each as the strides have phases.
+    let tile = [2, if processor && rows.stride * columns.stride <= 4 { 4 } else { 2 }];
+    let steps = |axis: &TransposeAxis| (axis.before % axis.stride + axis.output).div_ceil(axis.stride);
+    let tile_columns = steps(columns).div_ceil(tile[1]);
+    let quads = site.in_channels / 4;
+    let grid = [(quads * tile_columns).div_ceil(threads as usize), steps(rows).div_ceil(tile[0]), site.batch];
+    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
+        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
+    }
+    let params = Params {
+        quads: count(quads)?,
+        tile_columns: count(tile_columns)?,
+        in_rows: count(rows.input)?,
+        in_columns: count(columns.input)?,
+        out_rows: count(rows.output)?,
+        out_columns: count(columns.output)?,
+        first_row: count(rows.before / rows.stride)?,
+        first_column: count(columns.before / columns.stride)?,
+        lead_rows: count(rows.before % rows.stride)?,
+        lead_columns: count(columns.before % columns.stride)?,
+    };
+    let read = if images { Form::Image } else { Form::ReadVec4 };
+    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, true);
+    let mut bindings = vec![
+        Binding::new("x", Operand::Input(0), read),
+        Binding::new("w", Operand::Input(1), read),
+        Binding::new("y", Operand::Output(0), Form::WriteVec4),
+    ];
+    bindings.extend(epilogue);
+    let shader = Shader::new(KERNEL.stem, Params::WGSL)
+        .with("threads", threads)
+        .with("images", images)
+        .with("T", "vec4<f32>")
+        .with("tile", json!(tile))
+        .with("size", json!([rows.size, columns.size]))
+        .with("stride", json!([rows.stride, columns.stride]))
+        .with("bias", bias)
+        .with("residual", json!(conv.epilogue.residual))
+        .with_activation(conv.epilogue.activation);
+    let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
+    Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::check::launches;
+    use crate::ops::{ConvTranspose, Epilogue};
+
+    #[test]
+    fn windows_are_short_and_dense() {
+        let first = |size: usize, stride: usize, dilation: usize, channels: usize| {
+            let op = ConvTranspose {
+                stride: vec![stride; 2],
+                dilation: vec![dilation; 2],
+                pads: vec![(1, 0); 2],
+                output_padding: vec![0; 2],
+                groups: channels,
+                epilogue: Epilogue::default(),
+            };
+            launches(op, &[&[1, 9, 9, channels], &[size, size, 1, channels]])[0].0
+        };
+        for (size, stride) in [(1, 2), (3, 1), (3, 2), (5, 2), (2, 3), (7, 3)] {
+            assert_eq!(first(size, stride, 1, 8), "depthwise_transpose");
+        }
+        assert_eq!(first(3, 2, 1, 6), "conv_transpose");
+        assert_eq!(first(3, 2, 2, 8), "conv_transpose");
+        assert_eq!(first(3, 4, 1, 8), "conv_transpose");
+        assert_eq!(first(9, 2, 1, 8), "conv_transpose");
+    }
+}
