@@ -90,7 +90,7 @@ pub(super) fn cases() -> Vec<OpCase> {
     let shared = Conv::shared(window(&[2, 1], &[1, 2], Same));
     cases.push(OpCase::new("conv/shared strided dilated", shared, &[&[2, 7, 9, 6], &[3, 3, 1, 1]]));
     cases.push(OpCase::new("conv/shared 1 axis", Conv::shared(Window::unit(1)), &[&[2, 13, 4], &[5, 1, 1]]));
-    let transposes: [(&str, ConvTranspose, &[usize], &[usize]); 23] = [
+    let transposes: [(&str, ConvTranspose, &[usize], &[usize]); 26] = [
         ("2x2 stride 2", transposed(&[2, 2], &[1, 1], &[(0, 0), (0, 0)], 1), &[2, 5, 7, 3], &[2, 2, 5, 3]),
         ("3x3 stride 2", transposed(&[2, 2], &[1, 1], &[(0, 1), (1, 0)], 1), &[1, 6, 5, 8], &[3, 3, 5, 8]),
         ("stride beyond the kernel", transposed(&[3, 3], &[1, 1], &[(0, 0), (0, 0)], 1), &[1, 4, 3, 1], &[2, 2, 2, 1]),
@@ -105,6 +105,9 @@ pub(super) fn cases() -> Vec<OpCase> {
         ("stride 3 dilation 5", transposed(&[3, 5], &[5, 3], &[(7, 0), (0, 1)], 1), &[1, 6, 3, 2], &[7, 7, 2, 2]),
         ("little left", transposed(&[3, 2], &[2, 1], &[(11, 5), (4, 3)], 1), &[1, 5, 4, 3], &[4, 3, 5, 3]),
         ("little left of vectors", transposed(&[2, 2], &[1, 2], &[(7, 2), (0, 9)], 1), &[2, 5, 5, 8], &[3, 3, 4, 8]),
+        ("3x3 stride 2 of 64 channels", transposed(&[2, 2], &[1, 1], &[(0, 1); 2], 1), &[2, 7, 5, 64], &[3, 3, 36, 64]),
+        ("5x4 stride 3 by 1", transposed(&[3, 1], &[1, 1], &[(5, 1), (2, 2)], 1), &[1, 6, 13, 12], &[5, 4, 20, 12]),
+        ("1 axis of vectors", transposed(&[4], &[1], &[(3, 2)], 1), &[2, 27, 8], &[9, 4, 8]),
         ("depthwise", transposed(&[2, 2], &[1, 1], &[(0, 1), (1, 0)], 8), &[2, 5, 7, 8], &[3, 3, 1, 8]),
         ("depthwise of many channels", transposed(&[2, 2], &[1, 1], &[(1, 1); 2], 68), &[1, 6, 5, 68], &[3, 3, 1, 68]),
         ("depthwise of 5 channels", transposed(&[2, 2], &[1, 1], &[(1, 1); 2], 5), &[1, 6, 5, 5], &[3, 3, 1, 5]),

@@ -125,7 +125,7 @@ pub(super) fn launch(
         before_columns: columns.before as u32,
     };
     Ok(Dispatch {
-        shader: with_epilogue(shader, conv, case.inputs),
+        shader: with_epilogue(shader, &conv.epilogue, case.inputs),
         bindings,
         params: params.words(),
         workgroups: grid.map(|groups| groups as u32),

@@ -38,6 +38,19 @@ const LONGEST: usize = 7;
 /// Largest stride whose phases are unrolled.
 const LARGEST_STRIDE: usize = 3;
 
+/// Inputs of one invocation as `[rows, columns]`; it has as many outputs for each as the strides have phases. Registers of
+/// GPUs hold both, with the inputs that a longer window reaches back to.
+fn tile(rows: &TransposeAxis, columns: &TransposeAxis, processor: bool) -> [usize; 2] {
+    let (phases, longest) = (rows.stride * columns.stride, rows.size.max(columns.size));
+    match (processor, phases <= 4) {
+        (true, true) => [2, 4],
+        (true, false) => [2, 2],
+        (false, true) if longest <= 3 => [2, 2],
+        (false, true) => [1, 2],
+        (false, false) => [1, 1],
+    }
+}
+
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Op::ConvTranspose(conv) = case.op else { return Refusal::because("takes transposed convolutions") };
     case.fits(traits)?;
@@ -66,8 +79,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let processor = traits.class == DeviceClass::Cpu;
     let threads = if processor { lanes(traits)? } else { LINEAR_WORKGROUP };
     let images = processor && case.inputs[..2].iter().all(|input| image_fits(input.shape.elements(), 4, traits));
-    // Inputs of a tile; it has as many outputs for each as the strides have phases.
-    let tile = [2, if processor && rows.stride * columns.stride <= 4 { 4 } else { 2 }];
+    let tile = tile(rows, columns, processor);
     let steps = |axis: &TransposeAxis| (axis.before % axis.stride + axis.output).div_ceil(axis.stride);
     let tile_columns = steps(columns).div_ceil(tile[1]);
     let quads = site.in_channels / 4;

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::{Binding, Case, DeviceClass, DeviceTraits, Form, Operand, Refusal, Shader};
-use crate::ops::{Conv, Epilogue};
+use crate::ops::Epilogue;
 use crate::tensor::TensorType;
 
 /// The lanes of a device that the family is written for.
@@ -58,20 +58,20 @@ pub(super) fn epilogue_bindings(epilogue: &Epilogue, first: usize) -> Vec<Bindin
 }
 
 /// The options that `lib/lane.wgsl` asks for.
-pub(super) fn with_epilogue(shader: Shader, conv: &Conv, inputs: &[TensorType]) -> Shader {
-    let bias = match inputs.get(2).filter(|_| conv.epilogue.bias) {
+pub(super) fn with_epilogue(shader: Shader, epilogue: &Epilogue, inputs: &[TensorType]) -> Shader {
+    let bias = match inputs.get(2).filter(|_| epilogue.bias) {
         Some(bias) if bias.shape.elements() == 1 => "one",
         Some(_) => "channel",
         None => "none",
     };
-    shader.with("bias", bias).with("residual", json!(conv.epilogue.residual)).with_activation(conv.epilogue.activation)
+    shader.with("bias", bias).with("residual", json!(epilogue.residual)).with_activation(epilogue.activation)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::candidates;
-    use crate::ops::Op;
+    use crate::ops::{Conv, Op};
     use crate::tensor::Window;
 
     /// What the kernels of the family say to a 1x1 convolution from 8 to 8 channels over `pixels` pixels.

@@ -13,6 +13,7 @@ mod conv_grad_filter_gemm;
 mod conv_grad_filter_lane;
 mod conv_lane;
 mod conv_transpose;
+mod conv_transpose_lane;
 mod copy;
 mod dense_lane;
 mod depthwise;

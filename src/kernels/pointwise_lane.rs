@@ -66,6 +66,6 @@ pub(super) fn launch(
         out_quads: out_quads as u32,
         out_tiles: out_tiles as u32,
     };
-    Ok(Dispatch { shader: with_epilogue(shader, conv, case.inputs), bindings, params: params.words(), workgroups }
+    Ok(Dispatch { shader: with_epilogue(shader, &conv.epilogue, case.inputs), bindings, params: params.words(), workgroups }
         .into())
 }

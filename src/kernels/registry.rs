@@ -2,10 +2,11 @@
 
 use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
-    conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, dense_lane, depthwise,
-    depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, matmul, matmul_tile, moments, normalize, pad,
-    pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad, shared_depthwise,
-    shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
+    conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_lane, dense_lane,
+    depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, matmul, matmul_tile, moments,
+    normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad,
+    shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad,
+    update,
 };
 use crate::ops::Op;
 
@@ -51,6 +52,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("conv_grad_filter_gemm", include_str!("../../shaders/conv_grad_filter_gemm.wgsl")),
     ("conv_grad_filter_lane", include_str!("../../shaders/conv_grad_filter_lane.wgsl")),
     ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
+    ("conv_transpose_lane", include_str!("../../shaders/conv_transpose_lane.wgsl")),
     ("dense_lane", include_str!("../../shaders/dense_lane.wgsl")),
     ("depthwise_lane", include_str!("../../shaders/depthwise_lane.wgsl")),
     ("pointwise_lane", include_str!("../../shaders/pointwise_lane.wgsl")),
@@ -97,7 +99,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_gemm::KERNEL,
             conv_generic::KERNEL,
         ],
-        Op::ConvTranspose(_) => &[depthwise_transpose::KERNEL, conv_transpose::KERNEL],
+        Op::ConvTranspose(_) => &[depthwise_transpose::KERNEL, conv_transpose_lane::KERNEL, conv_transpose::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         Op::UnaryGrad(_) => &[unary_grad::KERNEL],
         Op::ConvGradFilter(_) => &[
