@@ -1,7 +1,9 @@
-// Mean of each channel or, around a given mean, its variance: a team computes one channel or vector of channels.
+// The squared distances of each channel from its mean, summed up and divided: a team computes one channel or vector of
+// channels of a slice.
 {% from "lib/axes.wgsl" import offset %}
 {% from "lib/team.wgsl" import each_element, team_function %}
 {% include "lib/index.wgsl" %}
+{% if images %}{% include "lib/texel.wgsl" %}{% endif %}
 {% include "lib/team.wgsl" %}
 alias T = {{ T }};
 {{ offset("kept_offset", "kept", "kept_strides", kept_rank) }}
@@ -15,17 +17,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     // Surplus teams have nothing to read but meet the others at their barriers.
     let length = select(0u, params.length, line < params.lines);
     let start = kept_offset(line);
-{% if centred %}
-    let centre = mean[min(line, params.lines - 1u)];
-{% endif %}
+    let centre = mean[line % params.channels];
     var value = T(0.0);
 {% call each_element("length", unroll) %}
-{% if centred %}
-        let distance = x[start + reduced_offset(i)] - centre;
+        let distance = {% if images %}textureLoad(x, texel(start + reduced_offset(i))){% else %}x[start + reduced_offset(i)]{% endif %} - centre;
         value += distance * distance;
-{% else %}
-        value += x[start + reduced_offset(i)];
-{% endif %}
 {% endcall %}
     value = team_sum(local, value);
     if (lane == 0u && line < params.lines) {

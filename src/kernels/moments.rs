@@ -1,16 +1,21 @@
 //! `moments`: mean and variance of each channel, in two passes.
 
+use super::lane::image_fits;
 use super::layout::{count, signed};
-use super::reduce::split;
+use super::reduce::{launch, reduction, slices, split};
 use super::team::Team;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
-use crate::ops::Op;
+use super::{
+    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
+};
+use crate::ops::{Op, ReduceFn};
+use crate::tensor::Shape;
 
 params! {
-    /// Parameters of `moments`: channels or vectors of them, the elements of each, and how both kinds of axes run through
-    /// the input.
+    /// Parameters of `moments`: channels or vectors of them, in all slices and in one, the elements of each, and how both
+    /// kinds of axes run through the input.
     struct Params {
         lines: u32,
+        channels: u32,
         length: u32,
         divisor: f32,
         kept: [u32; 8],
@@ -21,6 +26,8 @@ params! {
 }
 
 /// Takes every axis; in vectors where the channels lie innermost and fill whole ones.
+///
+/// The mean is a reduction as any other; then the squares of what lies around it are. Long columns are cut into slices.
 pub(super) const KERNEL: Kernel = Kernel { stem: "moments", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
@@ -29,41 +36,67 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     };
     case.fits(traits)?;
     let axes: Vec<usize> = (0..x.shape.rank()).filter(|&axis| axis != op.axis).collect();
-    let (mut kept, mut reduced) = split(&x.shape, &[signed(&x.shape.strides())], &axes);
+    let Launch { mut dispatches, scratch } = launch(ReduceFn::Mean, &x.shape, &axes, Operand::Output(0), traits)?;
+    let rows = op.length(x);
+    match slices(&x.shape, &axes, traits) {
+        None => dispatches.push(centred(&x.shape, &axes, Operand::Output(1), rows, traits)?),
+        Some(slices) => {
+            let columns = x.shape.last_axis();
+            let cut = [slices, rows / slices, columns].into();
+            dispatches.push(centred(&cut, &[1], Operand::Scratch(0), 1, traits)?);
+            let operands = [Operand::Scratch(0), Operand::Output(1)];
+            let all = [slices, columns].into();
+            dispatches.push(reduction(ReduceFn::Mean, &all, &[0], operands, Some(rows), traits)?);
+        }
+    }
+    Ok(Launch { dispatches, scratch })
+}
+
+/// The sum of squared distances from the mean over axes of input 0, of shape `x`, divided by `divisor`.
+fn centred(
+    x: &Shape,
+    axes: &[usize],
+    target: Operand,
+    divisor: usize,
+    traits: &DeviceTraits,
+) -> Result<Dispatch, Refusal> {
+    let (mut kept, mut reduced) = split(x, &[signed(&x.strides())], axes);
     let length = reduced.positions();
     let spread = kept.innermost().1 == [1];
     let vectors = spread && reduced.aligned(0, false) && kept.vectorize(false).is_some();
     if vectors {
         reduced.divide(0);
     }
-    let team = Team::new(length, traits);
+    let sliced = target == Operand::Scratch(0);
+    let channels = if sliced { kept.innermost().0 } else { kept.positions() };
+    let team = if sliced { Team::single(length) } else { Team::new(length, traits) };
     team.ends(length, 1, traits)?;
     let (lines, workgroups) = team.grid(kept.positions(), traits)?;
     let params = Params {
         lines,
+        channels: count(channels)?,
         length: count(length)?,
-        divisor: length as f32,
+        divisor: divisor as f32,
         kept: kept.size_words()?,
         kept_strides: kept.stride_words(0),
         reduced: reduced.size_words()?,
         reduced_strides: reduced.stride_words(0),
     };
-    let (read, write, element) = match vectors {
-        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        false => (Form::Read, Form::Write, "f32"),
+    let images = vectors && traits.class == DeviceClass::Cpu && image_fits(x.elements(), 4, traits);
+    let (read, mean, write, element) = match vectors {
+        true if images => (Form::Image, Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
+        true => (Form::ReadVec4, Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
+        false => (Form::Read, Form::Read, Form::Write, "f32"),
     };
-    let pass = |centred: bool| {
-        let shader = Shader::new("moments", Params::WGSL)
-            .with("centred", centred)
-            .with("T", element)
-            .with("kept_rank", kept.rank())
-            .with("reduced_rank", reduced.rank());
-        let mut bindings = vec![Binding::new("x", Operand::Input(0), read)];
-        if centred {
-            bindings.push(Binding::new("mean", Operand::Output(0), read));
-        }
-        bindings.push(Binding::new("y", Operand::Output(usize::from(centred)), write));
-        Dispatch { shader: team.options(shader, spread), bindings, params: params.words(), workgroups }
-    };
-    Ok(Launch { dispatches: vec![pass(false), pass(true)], scratch: Vec::new() })
+    let shader = Shader::new("moments", Params::WGSL)
+        .with("T", element)
+        .with("images", images)
+        .with("kept_rank", kept.rank())
+        .with("reduced_rank", reduced.rank());
+    let bindings = vec![
+        Binding::new("x", Operand::Input(0), read),
+        Binding::new("mean", Operand::Output(0), mean),
+        Binding::new("y", target, write),
+    ];
+    Ok(Dispatch { shader: team.options(shader, spread), bindings, params: params.words(), workgroups })
 }

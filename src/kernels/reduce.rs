@@ -32,25 +32,70 @@ params! {
 /// fill whole ones, which processors read through images; over the innermost axis the lanes of a team read neighbouring elements.
 pub(super) const KERNEL: Kernel = Kernel { stem: "reduce", accepts };
 
+/// Invocations that keep a GPU, and the cores of a processor, busy with columns.
+const BUSY: [usize; 2] = [1 << 14, 1 << 11];
+/// Columns from which on every one has an invocation of its own.
+const MANY: usize = 1 << 10;
+/// Rows that are worth an invocation of their own.
+const FEWEST_ROWS: usize = 16;
+
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let (Op::Reduce(op), [x]) = (case.op, case.inputs) else { return Refusal::because("takes reductions over axes") };
     case.fits(traits)?;
-    let operands = [Operand::Input(0), Operand::Output(0)];
-    Ok(reduction(op.function, &x.shape, &op.axes, operands, traits)?.into())
+    launch(op.function, &x.shape, &op.axes, Operand::Output(0), traits)
+}
+
+/// The reduction of input 0, of shape `x`. Long columns are cut into slices, whose results are joined by a second dispatch.
+pub(super) fn launch(
+    function: ReduceFn,
+    x: &Shape,
+    axes: &[usize],
+    target: Operand,
+    traits: &DeviceTraits,
+) -> Result<Launch, Refusal> {
+    let source = Operand::Input(0);
+    let Some(slices) = slices(x, axes, traits) else {
+        return Ok(reduction(function, x, axes, [source, target], None, traits)?.into());
+    };
+    let columns = x.last_axis();
+    let rows = x.elements() / columns;
+    // The division of a mean is the last thing to happen.
+    let joined = if function == ReduceFn::Mean { ReduceFn::Sum } else { function };
+    let cut = [slices, rows / slices, columns].into();
+    let first = reduction(joined, &cut, &[1], [source, Operand::Scratch(0)], None, traits)?;
+    let all = [slices, columns].into();
+    let last = reduction(function, &all, &[0], [Operand::Scratch(0), target], Some(rows), traits)?;
+    Ok(Launch { dispatches: vec![first, last], scratch: vec![(slices * columns * 4) as u64] })
+}
+
+/// How many slices the rows of a matrix are cut into when its columns are reduced, if that is worth it.
+///
+/// A divisor of the rows, so that all slices are alike.
+pub(super) fn slices(x: &Shape, axes: &[usize], traits: &DeviceTraits) -> Option<usize> {
+    let columns = x.last_axis();
+    let rows = x.elements().checked_div(columns)?;
+    if columns == 1 || !(0..x.rank().checked_sub(1)?).eq(axes.iter().copied()) {
+        return None;
+    }
+    let [gpu, processor] = BUSY;
+    let wanted = if traits.class == DeviceClass::Cpu { processor } else { gpu };
+    let most = wanted.div_ceil(columns.div_ceil(4)).min(rows / FEWEST_ROWS);
+    (2..=most).rev().find(|&slices| rows.is_multiple_of(slices))
 }
 
 /// Adds up the slices of scratch buffer 0, `[slices, elements]`, into output 0: the end of sums that were split.
 pub(super) fn sum_of_slices(slices: usize, elements: usize, traits: &DeviceTraits) -> Result<Dispatch, Refusal> {
     let operands = [Operand::Scratch(0), Operand::Output(0)];
-    reduction(ReduceFn::Sum, &[slices, elements].into(), &[0], operands, traits)
+    reduction(ReduceFn::Sum, &[slices, elements].into(), &[0], operands, None, traits)
 }
 
-/// The reduction of an operand of shape `x` into another one.
-fn reduction(
+/// The reduction of an operand of shape `x` into another one; a mean is divided by `divisor`, as a rule the reduced elements.
+pub(super) fn reduction(
     function: ReduceFn,
     x: &Shape,
     axes: &[usize],
     [source, target]: [Operand; 2],
+    divisor: Option<usize>,
     traits: &DeviceTraits,
 ) -> Result<Dispatch, Refusal> {
     let (mut kept, mut reduced) = split(x, &[signed(&x.strides())], axes);
@@ -60,9 +105,11 @@ fn reduction(
     if vectors {
         reduced.divide(0);
     }
-    let team = Team::new(length, traits);
+    let lines = kept.positions();
+    // Many columns beside each other are read whole by invocations of their own.
+    let team = if spread && lines >= MANY { Team::single(length) } else { Team::new(length, traits) };
     team.ends(length, 1, traits)?;
-    let (lines, workgroups) = team.grid(kept.positions(), traits)?;
+    let (lines, workgroups) = team.grid(lines, traits)?;
     let params = Params {
         lines,
         length: count(length)?,
@@ -71,7 +118,7 @@ fn reduction(
             ReduceFn::Max => f32::NEG_INFINITY,
             ReduceFn::Min => f32::INFINITY,
         },
-        divisor: length as f32,
+        divisor: divisor.unwrap_or(length) as f32,
         kept: kept.size_words()?,
         kept_strides: kept.stride_words(0),
         reduced: reduced.size_words()?,

@@ -28,7 +28,15 @@ impl Team {
         let lanes = [256, 64, 16, 4]
             .into_iter()
             .find(|&lanes| lanes <= traits.max_invocations && lanes as usize * ELEMENTS_PER_LANE <= length);
-        let lanes = lanes.unwrap_or(1);
+        Team::of(lanes.unwrap_or(1), length)
+    }
+
+    /// One invocation for a line of `length` elements.
+    pub(super) fn single(length: usize) -> Team {
+        Team::of(1, length)
+    }
+
+    fn of(lanes: u32, length: usize) -> Team {
         let unroll = if length / lanes as usize > LONG_LOOP { UNROLL } else { 1 };
         Team { lanes, threads: lanes.max(LINEAR_WORKGROUP), unroll }
     }

@@ -152,6 +152,7 @@ impl<'a> Planner<'a> {
         let mut scratch_images: HashMap<(Pending, u32), usize> = HashMap::new();
         for dispatch in launch.dispatches {
             let mut resources = Vec::with_capacity(dispatch.bindings.len());
+            let mut written = Vec::new();
             for binding in &dispatch.bindings {
                 let (pending, ty) = match binding.operand {
                     Operand::Input(i) => (sources.get(i), inputs.get(i)),
@@ -159,6 +160,9 @@ impl<'a> Planner<'a> {
                     Operand::Scratch(i) => (scratch.get(i), scratch_types.get(i)),
                 };
                 let pending = *pending.ok_or_else(wrong)?;
+                if binding.form.is_write() {
+                    written.push(pending);
+                }
                 resources.push(match (binding.form.texel(), ty) {
                     (None, _) => Ok(pending),
                     (Some(_), None) => return Err(wrong()),
@@ -168,6 +172,8 @@ impl<'a> Planner<'a> {
                 });
             }
             actions.push(PendingAction::Dispatch { dispatch, resources });
+            // What was copied before it was written to is out of date.
+            scratch_images.retain(|(pending, _), _| !written.contains(pending));
         }
         let spec = node.op.spec();
         let step = Step {
