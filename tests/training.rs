@@ -14,8 +14,8 @@ use wgconv::ops::UpdateRule;
 use wgconv::session::{Device, Options};
 use wgconv::tensor::Tensor;
 use wgconv::train::{
-    Arrays, Batch, Checkpointing, Clipping, EarlyStopping, Ended, FitOptions, Loss, Optimizer, Progress, Settings,
-    Trainer,
+    Arrays, Batch, Checkpointing, Clipping, ConfusionMatrix, DataSource, EarlyStopping, Ended, FitOptions, Generator,
+    ImageFolder, Loss, Metric, Optimizer, Progress, Settings, Trainer,
 };
 
 fn tensor(value: &Value) -> Tensor {
@@ -351,4 +351,73 @@ fn recomputing_saves_memory_and_gives_the_same_weights() {
     assert_eq!(whole.2, whole.3);
     assert_eq!(parts.3, whole.3);
     assert!(parts.2 * 3 < whole.2 * 2, "{} of {} bytes", parts.2, whole.2);
+}
+
+#[test]
+fn folders_of_pictures_are_classes() {
+    let folder = tempfile::TempDir::new().unwrap();
+    // Bright pictures are one class, dark ones the other.
+    for (class, brightness) in [("bright", 200u8), ("dark", 40)] {
+        std::fs::create_dir(folder.path().join(class)).unwrap();
+        for number in 0..6u8 {
+            let picture = image::RgbImage::from_fn(11, 9, |x, y| image::Rgb([brightness + number, x as u8, y as u8]));
+            picture.save(folder.path().join(class).join(format!("{number}.png"))).unwrap();
+        }
+    }
+    let model = Sequential::new()
+        .add(Conv2D::new(4, 3))
+        .add(GlobalPooling2D::average())
+        .add(Dense::new(2).activation(Activation::SOFTMAX))
+        .build([8, 8, 3])
+        .unwrap();
+    model.initialize(2);
+    let pictures = ImageFolder::open(folder.path(), &model, false).unwrap();
+    assert_eq!(pictures.classes(), ["bright", "dark"]);
+    let batch = pictures.batch(&[11, 0], 0).unwrap();
+    assert_eq!(batch.inputs["input_layer"].shape().to_vec(), [2, 8, 8, 3]);
+    assert_eq!(batch.targets["dense"].f32s().unwrap(), [1.0, 0.0]);
+    assert_eq!(batch.inputs["input_layer"].f32s().unwrap()[0], 45.0 / 255.0);
+    let loss = Loss::SparseCategoricalCrossentropy { from_logits: false };
+    let settings = Settings::new(&model, loss, Optimizer::adam().learning_rate(0.05));
+    let mut trainer = Trainer::new(&model, gpu(), settings).unwrap();
+    let options = FitOptions::epochs(30).batch_size(4).metrics(&[Metric::Accuracy]);
+    let history = trainer.fit(&pictures, &options).unwrap();
+    assert_eq!(history.last().unwrap().metrics["accuracy"], 1.0);
+    let mut matrix = ConfusionMatrix::default();
+    trainer
+        .evaluate_batches(&pictures, 5, &mut |batch, result| {
+            matrix.update(&batch.targets["dense"], &result.predictions["dense"])
+        })
+        .unwrap();
+    assert_eq!(matrix.counts, [[6, 0], [0, 6]]);
+
+    std::fs::write(folder.path().join("dark/9.png"), b"no picture").unwrap();
+    let damaged = ImageFolder::open(folder.path(), &model, false).unwrap();
+    let failure = trainer.fit(&damaged, &FitOptions::epochs(1)).unwrap_err().to_string();
+    assert!(failure.contains("9.png"), "{failure}");
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let failure = ImageFolder::open(folder.path(), &model, true).unwrap_err().to_string();
+    assert!(failure.contains("empty") && failure.contains("without"), "{failure}");
+}
+
+#[test]
+fn a_function_can_make_the_samples() {
+    let model = Sequential::new().add(Dense::new(1)).build([2]).unwrap();
+    model.initialize(4);
+    let make = |positions: &[usize], epoch: u64| {
+        let value = |i: usize| ((positions[i / 2] * 2 + i % 2) as f32 + epoch as f32).sin();
+        let x = Tensor::from_fn([positions.len(), 2], value);
+        let y = Tensor::from_fn([positions.len(), 1], |i| 2.0 * value(2 * i) - value(2 * i + 1) + 0.5);
+        Ok(Batch {
+            inputs: BTreeMap::from([("input_layer".into(), x)]),
+            targets: BTreeMap::from([("dense".into(), y)]),
+            sample_weights: None,
+        })
+    };
+    let settings = Settings::new(&model, Loss::MeanSquaredError, Optimizer::sgd().learning_rate(0.2));
+    let mut trainer = Trainer::new(&model, Device::Cpu, settings).unwrap();
+    trainer.fit(&Generator::new(64, make), &FitOptions::epochs(20).batch_size(16)).unwrap();
+    let weights: Vec<Tensor> = model.weights().iter().map(|weight| weight.get()).collect();
+    let near = |tensor: &Tensor, expected: &[f32]| difference(tensor.f32s().unwrap(), expected) < 1e-2;
+    assert!(near(&weights[0], &[2.0, -1.0]) && near(&weights[1], &[0.5]), "{weights:?}");
 }

@@ -10,7 +10,7 @@ use super::samples::SampleArgs;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
 use crate::session::Device;
-use crate::train::{Augment, Loss, Metric, Optimizer, Settings, Trainer};
+use crate::train::{Augment, ConfusionMatrix, Loss, Metric, Optimizer, Settings, Trainer};
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
@@ -30,6 +30,9 @@ pub(super) struct EvaluateArgs {
     /// Samples of a batch.
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch_size: usize,
+    /// Count which classes are taken for which.
+    #[arg(long)]
+    confusion: bool,
     #[command(flatten)]
     device: OnDevice,
     #[command(flatten)]
@@ -50,7 +53,21 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     for (name, value) in &metrics {
         writeln!(text, "{name} {value:.6}")?;
     }
-    let json = json!({ "model": args.model.model, "samples": samples.len(), "loss": loss, "metrics": metrics });
+    let mut matrix = args.confusion.then(ConfusionMatrix::default);
+    if let Some(matrix) = &mut matrix {
+        trainer.evaluate_batches(samples.as_ref(), args.batch_size, &mut |batch, result| {
+            let both = result.predictions.iter().find_map(|(name, p)| Some((batch.targets.get(name)?, p)));
+            both.map_or(Ok(()), |(target, prediction)| matrix.update(target, prediction))
+        })?;
+        write!(text, "{matrix}")?;
+    }
+    let json = json!({
+        "model": args.model.model,
+        "samples": samples.len(),
+        "loss": loss,
+        "metrics": metrics,
+        "confusion": matrix,
+    });
     args.output.print(&text, &json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -22,6 +22,9 @@ pub(super) struct SampleArgs {
     /// What each sample counts for, one number per sample.
     #[arg(long, value_name = "FILE.npy", conflicts_with = "images")]
     sample_weights: Option<PathBuf>,
+    /// What each sample of a class counts for; all classes need a weight when one has.
+    #[arg(long = "class-weight", value_name = "CLASS=X", conflicts_with = "images")]
+    class_weights: Vec<String>,
     /// A folder with one folder of PNG or JPEG pictures per class, instead of arrays.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["x", "y"])]
     images: Option<PathBuf>,
@@ -39,7 +42,18 @@ impl SampleArgs {
             return Ok(Box::new(scaled.augmented(augment)));
         }
         let weights = self.sample_weights.as_deref().map(read_npy).transpose()?;
-        Ok(Box::new(arrays(model, &self.x, &self.y, weights)?.scaled(self.scale).augmented(augment)))
+        let mut arrays = arrays(model, &self.x, &self.y, weights)?.scaled(self.scale).augmented(augment);
+        if !self.class_weights.is_empty() {
+            let parse = |text: &String| {
+                let (class, weight) = text.split_once('=')?;
+                Some((class.parse().ok()?, weight.parse().ok()?))
+            };
+            let wrong = |text: &String| format!("`{text}` must be CLASS=X, such as 3=0.5");
+            let weights: Result<BTreeMap<usize, f32>, String> =
+                self.class_weights.iter().map(|text| parse(text).ok_or_else(|| wrong(text))).collect();
+            arrays = arrays.class_weights(&weights?)?;
+        }
+        Ok(Box::new(arrays))
     }
 
     /// Arrays of another set with the same factor.

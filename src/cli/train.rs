@@ -54,6 +54,9 @@ pub(super) struct TrainArgs {
     /// Where to save the state of the training, after every epoch and at the end.
     #[arg(long, value_name = "FILE.safetensors")]
     checkpoint: Option<PathBuf>,
+    /// Where to save the state whenever the validation loss (without validation, the loss) is lower than ever.
+    #[arg(long, value_name = "FILE.safetensors", requires = "checkpoint")]
+    checkpoint_best: Option<PathBuf>,
     /// Go on from a checkpoint as if the training had never stopped.
     #[arg(long, value_name = "FILE.safetensors")]
     resume: Option<PathBuf>,
@@ -258,7 +261,11 @@ fn options(args: &TrainArgs, samples: usize, validated: bool) -> Result<FitOptio
         schedule,
         plateau: None,
         early_stopping,
-        checkpoint: args.checkpoint.clone().map(|path| Checkpointing { path, every: 1, best: None }),
+        checkpoint: args.checkpoint.clone().map(|path| Checkpointing {
+            path,
+            every: 1,
+            best: args.checkpoint_best.clone().map(|path| (path, monitor.to_string())),
+        }),
     })
 }
 

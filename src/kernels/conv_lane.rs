@@ -118,6 +118,11 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         before_rows: rows.before as u32,
         before_columns: columns.before as u32,
     };
-    Ok(Dispatch { shader: with_epilogue(shader, &conv.epilogue, case.inputs), bindings, params: params.words(), workgroups }
-        .into())
+    Ok(Dispatch {
+        shader: with_epilogue(shader, &conv.epilogue, case.inputs),
+        bindings,
+        params: params.words(),
+        workgroups,
+    }
+    .into())
 }

@@ -66,6 +66,11 @@ pub(super) fn launch(
         out_quads: out_quads as u32,
         out_tiles: out_tiles as u32,
     };
-    Ok(Dispatch { shader: with_epilogue(shader, &conv.epilogue, case.inputs), bindings, params: params.words(), workgroups }
-        .into())
+    Ok(Dispatch {
+        shader: with_epilogue(shader, &conv.epilogue, case.inputs),
+        bindings,
+        params: params.words(),
+        workgroups,
+    }
+    .into())
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::data::{Batch, DataSource, order};
-use super::{Epoch, History, Measured, Metric, Running, Schedule, Trainer};
+use super::{BatchResult, Epoch, History, Measured, Metric, Running, Schedule, Trainer};
 use crate::error::TrainError;
 use crate::tensor::Tensor;
 
@@ -414,20 +414,37 @@ impl Trainer {
     ) -> Result<(f64, BTreeMap<String, f64>), TrainError> {
         let mut measured: Vec<Measured> = metrics.iter().map(|&metric| Measured::new(metric)).collect();
         let mut sum = 0.0;
-        let positions: Vec<usize> = (0..data.len()).collect();
-        for chunk in positions.chunks(batch_size.max(1)) {
-            let batch = data.batch(chunk, 0)?;
-            let result = self.evaluate_batch(&batch)?;
-            sum += f64::from(result.loss) * chunk.len() as f64;
+        self.evaluate_batches(data, batch_size, &mut |batch, result| {
+            sum += f64::from(result.loss) * batch.len() as f64;
             for measured in &mut measured {
                 let both = result.predictions.iter().find_map(|(name, p)| Some((batch.targets.get(name)?, p)));
                 if let Some((target, prediction)) = both {
                     measured.update(target, prediction, batch.sample_weights.as_ref())?;
                 }
             }
-        }
+            Ok(())
+        })?;
         let results = measured.iter().map(|measured| (measured.metric.name(), measured.result())).collect();
         Ok((sum / data.len().max(1) as f64, results))
+    }
+
+    /// Loss and predictions on other data, batch by batch in its own order.
+    ///
+    /// # Errors
+    /// As [`Trainer::evaluate`], and what `seen` returns.
+    pub fn evaluate_batches(
+        &mut self,
+        data: &dyn DataSource,
+        batch_size: usize,
+        seen: &mut dyn FnMut(&Batch, &BatchResult) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let positions: Vec<usize> = (0..data.len()).collect();
+        for chunk in positions.chunks(batch_size.max(1)) {
+            let batch = data.batch(chunk, 0)?;
+            let result = self.evaluate_batch(&batch)?;
+            seen(&batch, &result)?;
+        }
+        Ok(())
     }
 }
 

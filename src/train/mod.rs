@@ -2,6 +2,7 @@
 
 mod backward;
 mod checkpoint;
+mod confusion;
 mod data;
 mod expression;
 mod fit;
@@ -16,7 +17,8 @@ mod step_graph;
 mod trainer;
 
 pub use backward::{backward, backward_recomputing, gradients};
-pub use data::{Arrays, Augment, Batch, DataSource, ImageFolder, Part, order, split};
+pub use confusion::ConfusionMatrix;
+pub use data::{Arrays, Augment, Batch, DataSource, Generator, ImageFolder, Part, order, split};
 pub use fit::{Checkpointing, EarlyStopping, Ended, Event, FitOptions, Progress, ReduceOnPlateau};
 pub use history::{Epoch, History};
 pub use loss::Loss;

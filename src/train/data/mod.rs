@@ -3,12 +3,14 @@
 mod arrays;
 mod augment;
 mod batch;
+mod generator;
 mod image_folder;
 mod order;
 
 pub use arrays::Arrays;
 pub use augment::Augment;
 pub use batch::Batch;
+pub use generator::Generator;
 pub use image_folder::ImageFolder;
 pub use order::order;
 
