@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Augment, Batch, DataSource};
+use super::{Augment, Batch, DataSource, order};
 use crate::error::TrainError;
 use crate::layers::Model;
 use crate::tensor::{Data, Shape, Tensor};
@@ -12,6 +12,8 @@ use crate::tensor::{Data, Shape, Tensor};
 pub struct Arrays {
     samples: Batch,
     count: usize,
+    /// The order that the samples were put into, where it is not their own.
+    order: Option<Vec<usize>>,
     augment: Augment,
     scale: f32,
 }
@@ -44,7 +46,13 @@ impl Arrays {
                 return Err(TrainError::Data { what });
             }
         }
-        Ok(Arrays { samples, count, augment: Augment::default(), scale: 1.0 })
+        Ok(Arrays { samples, count, order: None, augment: Augment::default(), scale: 1.0 })
+    }
+
+    /// Puts the samples into a random order once, so that [`super::split`] does not go by how they were gathered.
+    #[must_use]
+    pub fn shuffled(self, seed: u64) -> Arrays {
+        Arrays { order: Some(order(self.count, true, seed, 0)), ..self }
     }
 
     /// Changes pictures from epoch to epoch.
@@ -93,6 +101,15 @@ impl DataSource for Arrays {
     }
 
     fn batch(&self, positions: &[usize], epoch: u64) -> Result<Batch, TrainError> {
+        let moved: Vec<usize>;
+        let positions = match &self.order {
+            Some(order) => {
+                let at = |&position: &usize| order.get(position).copied().unwrap_or(usize::MAX / 2);
+                moved = positions.iter().map(at).collect();
+                &moved
+            }
+            None => positions,
+        };
         let gather = |tensors: &BTreeMap<String, Tensor>| -> Result<BTreeMap<String, Tensor>, TrainError> {
             tensors.iter().map(|(name, tensor)| Ok((name.clone(), rows(tensor, positions)?))).collect()
         };
@@ -116,8 +133,11 @@ fn rows(tensor: &Tensor, positions: &[usize]) -> Result<Tensor, TrainError> {
     let width: usize = shape[1..].iter().product();
     let mut values: Vec<f32> = Vec::with_capacity(positions.len() * width);
     for &position in positions {
-        let range = position * width..(position + 1) * width;
         let missing = || TrainError::Data { what: format!("there is no sample {position} among {}", shape[0]) };
+        if position >= shape[0] {
+            return Err(missing());
+        }
+        let range = position * width..(position + 1) * width;
         match tensor.data() {
             Data::F32(data) => values.extend(data.get(range).ok_or_else(missing)?),
             Data::I32(data) => values.extend(data.get(range).ok_or_else(missing)?.iter().map(|&x| x as f32)),
@@ -153,6 +173,11 @@ mod tests {
         let batch = arrays().batch(&[3, 0], 0).unwrap();
         assert_eq!(batch.inputs["x"].f32s().unwrap(), [6.0, 7.0, 0.0, 1.0]);
         assert_eq!(batch.targets["y"].f32s().unwrap(), [1.0, 0.0]);
+        let shuffled = arrays().shuffled(3);
+        let all = shuffled.batch(&[0, 1, 2, 3, 4], 0).unwrap().inputs["x"].f32s().unwrap().to_vec();
+        let mut sorted = all.clone();
+        sorted.sort_by(f32::total_cmp);
+        assert!(all != sorted && sorted == (0..10).map(|i| i as f32).collect::<Vec<f32>>());
         assert!(arrays().batch(&[5], 0).unwrap_err().to_string().contains("no sample 5"));
     }
 
