@@ -1,6 +1,6 @@
 //! The README's commands work, and its first one gives Keras's numbers. Its Rust blocks are tested as documentation.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wgconv::tensor::{Accuracy, compare, read_npy};
@@ -27,10 +27,23 @@ fn words(line: &str) -> Vec<String> {
         .collect()
 }
 
+/// An example as this test run built it.
+fn built(example: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let path = own.parent().and_then(Path::parent).unwrap().join("examples").join(example);
+    path.with_extension(std::env::consts::EXE_EXTENSION)
+}
+
 #[test]
 fn every_command_works() {
     let mut ran = 0;
     for line in commands() {
+        if let Some(example) = line.strip_prefix("cargo run --release --example ") {
+            let output = Command::new(built(example)).current_dir(root()).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{line}\n{text}");
+            continue;
+        }
         let Some(arguments) = line.strip_prefix("cargo run --release -- ") else {
             // This very test is part of what the other command runs.
             assert_eq!(line, "bash scripts/test");
@@ -46,7 +59,23 @@ fn every_command_works() {
 }
 
 #[test]
-fn the_main_job_gives_the_numbers_of_keras() {
+fn the_main_job_reads_a_seven() {
+    for device in ["auto", "cpu"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+            .args(["run", "examples/data/digits.keras", "--input", "examples/data/seven.png", "--scale", "0.00392157"])
+            .args(["--device", device, "--json"])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let best = &report["outputs"][0]["top"][0];
+        assert!(best[0] == 7 && best[1].as_f64().unwrap() > 0.9, "{report}");
+    }
+}
+
+#[test]
+fn a_file_of_keras_gives_the_numbers_of_keras() {
     let folder = tempfile::tempdir().unwrap();
     for device in ["auto", "cpu"] {
         let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
