@@ -1,7 +1,8 @@
 //! Strided copies: what slices, expansions, concatenations and permutations come down to.
 
-use super::layout::{Axes, count};
-use super::{Binding, DeviceTraits, Dispatch, Form, Operand, Refusal, Shader, linear, params};
+use super::lane::image_fits;
+use super::layout::{Axes, count, signed};
+use super::{Binding, DeviceClass, DeviceTraits, Dispatch, Form, Operand, Refusal, Shader, linear, params};
 use crate::tensor::TensorType;
 
 params! {
@@ -54,6 +55,8 @@ impl StridedCopy {
         if dense[1] {
             y_start /= 4;
         }
+        // Positions in the output are those of the work where it is written from end to end.
+        let in_order = axes.strides(1) == row_major(axes.sizes());
         let start = |start: i64| count(usize::try_from(start).unwrap_or(usize::MAX));
         let (items, workgroups) = linear(axes.positions(), traits)?;
         let params = Params {
@@ -64,10 +67,21 @@ impl StridedCopy {
             x_strides: axes.stride_words(0),
             y_strides: axes.stride_words(1),
         };
-        let (read, write) = (if dense[0] { Form::ReadVec4 } else { Form::Read }, dense[1]);
+        // A processor reads what it writes many times through an image, which is small beside the output.
+        let repeats = axes.strides(0).contains(&0);
+        let images =
+            dense[0] && repeats && traits.class == DeviceClass::Cpu && image_fits(4 * elements_read(&axes), 4, traits);
+        let read = match dense[0] {
+            true if images => Form::Image,
+            true => Form::ReadVec4,
+            false => Form::Read,
+        };
+        let write = dense[1];
         Ok(Dispatch {
             shader: Shader::new(template, Params::WGSL)
                 .with("T", if write { "vec4<f32>" } else { "f32" })
+                .with("images", images)
+                .with("in_order", in_order)
                 .with("rank", axes.rank()),
             bindings: vec![
                 Binding::new("x", Operand::Input(self.input), read),
@@ -77,4 +91,14 @@ impl StridedCopy {
             workgroups,
         })
     }
+}
+
+/// Elements (or vectors) of the input that a copy reads: those along axes on which it does not repeat.
+fn elements_read(axes: &Axes) -> usize {
+    axes.sizes().iter().zip(axes.strides(0)).filter(|(_, stride)| **stride != 0).map(|(&size, _)| size).product()
+}
+
+/// The strides of a dense tensor.
+fn row_major(sizes: &[usize]) -> Vec<i64> {
+    signed(&crate::tensor::Shape::from(sizes.to_vec()).strides())
 }

@@ -69,9 +69,10 @@ fn centred(
     }
     let sliced = target == Operand::Scratch(0);
     let channels = if sliced { kept.innermost().0 } else { kept.positions() };
-    let team = if sliced { Team::single(length) } else { Team::new(length, traits) };
+    let lines = kept.positions();
+    let team = if spread { Team::beside(length, lines, traits) } else { Team::new(length, traits) };
     team.ends(length, 1, traits)?;
-    let (lines, workgroups) = team.grid(kept.positions(), traits)?;
+    let (lines, workgroups) = team.grid(lines, traits)?;
     let params = Params {
         lines,
         channels: count(channels)?,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::lane::image_fits;
 use super::layout::{Axes, count, signed};
-use super::team::Team;
+use super::team::{BUSY, Team};
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
 };
@@ -32,10 +32,6 @@ params! {
 /// fill whole ones, which processors read through images; over the innermost axis the lanes of a team read neighbouring elements.
 pub(super) const KERNEL: Kernel = Kernel { stem: "reduce", accepts };
 
-/// Invocations that keep a GPU, and the cores of a processor, busy with columns.
-const BUSY: [usize; 2] = [1 << 14, 1 << 11];
-/// Columns from which on every one has an invocation of its own.
-const MANY: usize = 1 << 10;
 /// Rows that are worth an invocation of their own.
 const FEWEST_ROWS: usize = 16;
 
@@ -106,8 +102,7 @@ pub(super) fn reduction(
         reduced.divide(0);
     }
     let lines = kept.positions();
-    // Many columns beside each other are read whole by invocations of their own.
-    let team = if spread && lines >= MANY { Team::single(length) } else { Team::new(length, traits) };
+    let team = if spread { Team::beside(length, lines, traits) } else { Team::new(length, traits) };
     team.ends(length, 1, traits)?;
     let (lines, workgroups) = team.grid(lines, traits)?;
     let params = Params {

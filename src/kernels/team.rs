@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{DeviceTraits, LINEAR_WORKGROUP, LONG_LOOP, Refusal, Shader, ends, layout};
+use super::{DeviceClass, DeviceTraits, LINEAR_WORKGROUP, LONG_LOOP, Refusal, Shader, ends, layout};
 
 /// How the lines of a reduction are spread over invocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) struct Team {
 
 /// Elements of a line that one lane should have at least, before more lanes join.
 const ELEMENTS_PER_LANE: usize = 8;
+/// Invocations that keep a GPU, and the cores of a processor, busy.
+pub(super) const BUSY: [usize; 2] = [1 << 14, 1 << 11];
 /// Elements of one round of an unrolled loop.
 const UNROLL: u32 = 8;
 /// Passes over a line that a loop which depends on it is allowed for; a handful is usual.
@@ -31,9 +33,13 @@ impl Team {
         Team::of(lanes.unwrap_or(1), length)
     }
 
-    /// One invocation for a line of `length` elements.
-    pub(super) fn single(length: usize) -> Team {
-        Team::of(1, length)
+    /// The team for many lines whose elements lie side by side: the fewer lines there are, the larger, and never larger than
+    /// [`Team::new`]. Small teams leave room for more lines in a workgroup, which then reads longer rows.
+    pub(super) fn beside(length: usize, lines: usize, traits: &DeviceTraits) -> Team {
+        let [gpu, processor] = BUSY;
+        let most = (if traits.class == DeviceClass::Cpu { processor } else { gpu }).div_ceil(lines.max(1));
+        let lanes = [64, 16, 4].into_iter().find(|&lanes| lanes as usize <= most).unwrap_or(1);
+        Team::of(lanes.min(Team::new(length, traits).lanes), length)
     }
 
     fn of(lanes: u32, length: usize) -> Team {
@@ -80,7 +86,6 @@ impl Team {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::DeviceClass;
 
     #[test]
     fn teams_grow_with_the_line_and_shrink_with_the_device() {
@@ -90,6 +95,9 @@ mod tests {
         let small = DeviceTraits { max_invocations: 128, ..traits.clone() };
         assert_eq!(Team::new(1 << 21, &small), Team { lanes: 64, threads: 64, unroll: 8 });
         assert_eq!(Team::alone(40, &traits), Team { lanes: 64, threads: 64, unroll: 1 });
+        let beside = |lines| Team::beside(784, lines, &traits).lanes;
+        assert_eq!([8, 512, 2000, 40_000].map(beside), [64, 16, 4, 1]);
+        assert_eq!(Team::beside(40, 8, &traits).lanes, 4);
         assert_eq!(Team::new(40, &traits).grid(17, &traits), Ok((17, [2, 1, 1])));
     }
 }
