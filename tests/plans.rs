@@ -1,8 +1,11 @@
 //! Plans are plain data: they are built without a device, and print the same text every time.
 
+use wgconv::graph::Graph;
 use wgconv::kernels::{DeviceClass, DeviceTraits, preferred};
+use wgconv::ops::{Binary, BinaryFn, Conv};
 use wgconv::passes::{FoldCache, optimize};
 use wgconv::plan::{Action, BufferRef, Plan, Resource, plan};
+use wgconv::tensor::{Tensor, TensorType, Window};
 use wgconv::zoo;
 
 fn planned(model: &str, traits: &DeviceTraits) -> Plan {
@@ -42,4 +45,34 @@ fn no_dispatch_reads_what_it_writes_and_memory_is_near_its_lower_bound() {
             assert!(slots >= live && slots as f64 <= 1.35 * live as f64, "{}: {slots} for {live}", entry.name);
         }
     }
+}
+
+#[test]
+fn what_several_neighbours_read_through_an_image_is_copied_once() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 8, 8, 8]));
+    let mut last = x;
+    // Two readers beside each other, and one that is far away.
+    for name in ["a", "b"] {
+        let w = graph.constant(name, Tensor::full([1, 1, 8, 8], 0.5));
+        let y = graph.node(name, Conv::new(Window::unit(2), 1), &[x, w]).unwrap();
+        last = graph.node("sum", Binary { function: BinaryFn::Add }, &[last, y]).unwrap();
+    }
+    for _ in 0..20 {
+        let w = graph.constant("w", Tensor::full([1, 1, 8, 8], 0.25));
+        last = graph.node("chain", Conv::new(Window::unit(2), 1), &[last, w]).unwrap();
+    }
+    let w = graph.constant("w", Tensor::full([1, 1, 8, 8], 0.5));
+    let far = graph.node("far", Conv::new(Window::unit(2), 1), &[x, w]).unwrap();
+    let y = graph.node("y", Binary { function: BinaryFn::Add }, &[last, far]).unwrap();
+    graph.output("y", y);
+    let traits = DeviceTraits::lavapipe();
+    let plan = plan(&graph, &traits, |node, _| preferred(&node.op, &traits)).unwrap();
+    let copies = |wanted: BufferRef| {
+        let actions = plan.steps.iter().flat_map(|step| &step.actions);
+        actions.filter(|action| matches!(action, Action::CopyToImage { source, .. } if *source == wanted)).count()
+    };
+    assert_eq!(copies(BufferRef::Input(0)), 2);
+    // The chain needs no more images than what one step reads and what is kept for the next ones.
+    assert!(plan.images.iter().filter(|image| image.constant.is_none()).count() <= 3);
 }

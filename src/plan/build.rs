@@ -1,6 +1,6 @@
 //! Building a plan: a kernel for every node, buffers for every value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::memory::{Lifetime, assign, live_bytes};
 use super::storage::Storage;
@@ -80,24 +80,46 @@ enum PendingAction {
     Dispatch { dispatch: crate::kernels::Dispatch, resources: Vec<Result<Pending, usize>> },
 }
 
+/// What an image holds a copy of.
+struct Held {
+    source: Pending,
+    /// Position of the last node within [`HORIZON`] that reads it.
+    until: usize,
+}
+
+/// Nodes within which a value must be read again for its image to be kept. Gradients are read by the two or three nodes after
+/// the one that computes them; to keep what forward passes leave for backward ones would cost its size once more.
+const HORIZON: usize = 8;
+
 struct Planner<'a> {
     graph: &'a Graph,
     storage: Storage,
     steps: Vec<PendingStep>,
     images: Vec<Image>,
     constant_images: HashMap<(usize, u32), usize>,
+    /// Positions of the nodes that read the buffer of a root.
+    reads: Vec<Vec<usize>>,
+    /// What the images hold, by image.
+    held: BTreeMap<usize, Held>,
     lifetimes: Vec<Lifetime>,
     owners: HashMap<Pending, usize>,
 }
 
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph) -> Planner<'a> {
+        let storage = Storage::new(graph);
+        let mut reads = vec![Vec::new(); graph.values().len()];
+        for (position, node) in graph.nodes().iter().enumerate() {
+            node.inputs.iter().for_each(|&id| reads[storage.root(id)].push(position));
+        }
         Planner {
             graph,
-            storage: Storage::new(graph),
+            storage,
             steps: Vec::new(),
             images: Vec::new(),
             constant_images: HashMap::new(),
+            reads,
+            held: BTreeMap::new(),
             lifetimes: Vec::new(),
             owners: HashMap::new(),
         }
@@ -149,7 +171,8 @@ impl<'a> Planner<'a> {
         }
         let wrong = || PlanError::Graph(format!("kernel {} binds an operand that `{}` lacks", kernel.stem, node.name));
         let mut actions = Vec::new();
-        let mut scratch_images: HashMap<(Pending, u32), usize> = HashMap::new();
+        // The images that this step reads.
+        let mut taken = Vec::new();
         for dispatch in launch.dispatches {
             let mut resources = Vec::with_capacity(dispatch.bindings.len());
             let mut written = Vec::new();
@@ -167,13 +190,21 @@ impl<'a> Planner<'a> {
                     (None, _) => Ok(pending),
                     (Some(_), None) => return Err(wrong()),
                     (Some(texel), Some(ty)) => {
-                        Err(self.image(pending, texel, ty, traits, &mut scratch_images, &mut actions)?)
+                        let id = match binding.operand {
+                            Operand::Input(i) => node.inputs.get(i),
+                            _ => None,
+                        };
+                        let reads = id.map(|&id| self.reads[self.storage.root(id)].iter());
+                        let soon = reads.into_iter().flatten().rev().find(|&&read| read <= position + HORIZON);
+                        let until = soon.copied().unwrap_or(position).max(position);
+                        let needed = Held { source: pending, until };
+                        Err(self.image(needed, position, (texel, ty), traits, &mut taken, &mut actions)?)
                     }
                 });
             }
             actions.push(PendingAction::Dispatch { dispatch, resources });
             // What was copied before it was written to is out of date.
-            scratch_images.retain(|(pending, _), _| !written.contains(pending));
+            self.held.retain(|_, held| !written.contains(&held.source));
         }
         let spec = node.op.spec();
         let step = Step {
@@ -192,14 +223,14 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// The image that stands in for a buffer in this step, and the copy that fills it.
+    /// The image that stands in for a buffer, and the copy that fills it if none holds it yet.
     fn image(
         &mut self,
-        pending: Pending,
-        texel: u32,
-        ty: &TensorType,
+        needed: Held,
+        position: usize,
+        (texel, ty): (u32, &TensorType),
         traits: &DeviceTraits,
-        step_images: &mut HashMap<(Pending, u32), usize>,
+        taken: &mut Vec<usize>,
         actions: &mut Vec<PendingAction>,
     ) -> Result<usize, PlanError> {
         let texels = ty.shape.elements().div_ceil(texel as usize);
@@ -211,26 +242,26 @@ impl<'a> Planner<'a> {
             )));
         }
         let rows = rows as u32;
-        if let Pending::Fixed(BufferRef::Constant(constant)) = pending {
+        if let Pending::Fixed(BufferRef::Constant(constant)) = needed.source {
             let images = &mut self.images;
             return Ok(*self.constant_images.entry((constant, texel)).or_insert_with(|| {
                 images.push(Image { texel, rows, constant: Some(constant) });
                 images.len() - 1
             }));
         }
-        if let Some(&image) = step_images.get(&(pending, texel)) {
+        let images = &self.images;
+        let holds = |(i, held): &(&usize, &Held)| held.source == needed.source && images[**i].texel == texel;
+        if let Some((&image, _)) = self.held.iter().find(holds) {
+            taken.push(image);
+            self.held.insert(image, needed);
             return Ok(image);
         }
-        // Scratch images live for one step only; a later step takes an earlier one's image if it is large enough.
-        let taken: Vec<usize> = step_images.values().copied().collect();
-        let reusable = self
-            .images
-            .iter()
-            .position(|image| image.constant.is_none() && image.texel == texel)
-            .into_iter()
-            .chain((0..self.images.len()).rev())
-            .find(|i| self.images[*i].constant.is_none() && self.images[*i].texel == texel && !taken.contains(i));
-        let image = match reusable {
+        // An image is free when nothing soon reads what it holds; the largest one is enlarged least.
+        let free = |i: &usize| {
+            let kept = self.held.get(i).is_some_and(|held| held.until >= position);
+            images[*i].constant.is_none() && images[*i].texel == texel && !kept && !taken.contains(i)
+        };
+        let image = match (0..images.len()).filter(free).max_by_key(|&i| images[i].rows) {
             Some(image) => {
                 self.images[image].rows = self.images[image].rows.max(rows);
                 image
@@ -240,8 +271,9 @@ impl<'a> Planner<'a> {
                 self.images.len() - 1
             }
         };
-        step_images.insert((pending, texel), image);
-        actions.push(PendingAction::CopyToImage { source: pending, image, texels: texels as u32 });
+        taken.push(image);
+        actions.push(PendingAction::CopyToImage { source: needed.source, image, texels: texels as u32 });
+        self.held.insert(image, needed);
         Ok(image)
     }
 
