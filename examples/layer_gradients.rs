@@ -8,7 +8,8 @@ use std::time::Instant;
 use wgconv::gpu::{Device, Executable, ShaderChecks, SharedWeights};
 use wgconv::graph::{Graph, ValueId};
 use wgconv::kernels::preferred;
-use wgconv::ops::{Conv, Moments, Op, Reduce, ReduceFn};
+use wgconv::ops::{Conv, Moments, Op, Pool, PoolKind, Reduce, ReduceFn};
+use wgconv::passes::{FoldCache, optimize};
 use wgconv::plan::plan;
 use wgconv::tensor::{Padding, Tensor, TensorType, Window};
 use wgconv::train::gradients;
@@ -23,6 +24,8 @@ fn layers() -> Vec<Layer> {
     let conv = |name, stride, groups: usize, x: [usize; 4], w: [usize; 4]| -> Layer {
         (name, Conv::new(same(stride), groups).into(), vec![x.to_vec(), w.to_vec()])
     };
+    let average = PoolKind::Average { count_include_pad: false };
+    let pool = |kind, size: usize| -> Op { Pool { kind, size: vec![size; 2], window: same(2) }.into() };
     let sum = Reduce { function: ReduceFn::Sum, axes: vec![0, 1, 2], keepdims: false };
     vec![
         conv("conv 3x3 1-16 28x28 @64", 1, 1, [64, 28, 28, 1], [3, 3, 1, 16]),
@@ -34,6 +37,9 @@ fn layers() -> Vec<Layer> {
         conv("conv 3x3 s2 64-64 28x28 @8", 2, 1, [8, 28, 28, 64], [3, 3, 64, 64]),
         conv("depthwise 3x3 s2 64 56x56 @8", 2, 64, [8, 56, 56, 64], [3, 3, 1, 64]),
         conv("pointwise 128-128 28x28 @8", 1, 1, [8, 28, 28, 128], [1, 1, 128, 128]),
+        ("max pool 2x2 32 28x28 @64", pool(PoolKind::Max, 2), vec![vec![64, 28, 28, 32]]),
+        ("max pool 3x3 s2 64 56x56 @8", pool(PoolKind::Max, 3), vec![vec![8, 56, 56, 64]]),
+        ("average pool 2x2 32 28x28 @64", pool(average, 2), vec![vec![64, 28, 28, 32]]),
         ("sum of 32 channels 28x28 @64", sum.into(), vec![vec![64, 28, 28, 32]]),
         ("moments of 32 channels 28x28 @64", Moments { axis: 3 }.into(), vec![vec![64, 28, 28, 32]]),
     ]
@@ -41,7 +47,8 @@ fn layers() -> Vec<Layer> {
 
 /// Milliseconds of one run, and the kernels in it.
 fn time(device: &Device, graph: &Graph) -> Result<(f64, String), Failure> {
-    let planned = Arc::new(plan(graph, device.traits(), |node, _| preferred(&node.op, device.traits()))?);
+    let (graph, _) = optimize(graph.clone(), &FoldCache::default())?;
+    let planned = Arc::new(plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits()))?);
     let executable = Executable::compile(device, planned.clone(), &SharedWeights::default(), &|_, _| {})?;
     let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5;
     let inputs: Vec<Tensor> = planned.inputs.iter().map(|port| Tensor::from_fn(port.ty.shape.clone(), value)).collect();
@@ -91,7 +98,7 @@ fn main() -> Result<(), Failure> {
         let outputs = layer.1.spec().infer(&types)?;
         let macs = layer.1.spec().cost(&types, &outputs).macs;
         let variants = [("forward", None), ("dX", Some(0)), ("dW", Some(1))];
-        let count = if types.len() == 2 { 3 } else { 1 };
+        let count = 1 + types.len();
         for (what, wanted) in variants.into_iter().take(count) {
             let (ms, kernels) = time(&device, &graph(layer, wanted)?)?;
             println!("{:<34} {what:<8} {ms:>8.2} ms {:>7.2} GFLOP/s  {kernels}", layer.0, 2e-6 * macs as f64 / ms);

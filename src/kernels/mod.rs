@@ -34,6 +34,7 @@ mod pointwise;
 mod pointwise_lane;
 mod pool;
 mod pool_grad;
+mod pool_grad_cells;
 mod random;
 mod reduce;
 mod registry;

@@ -4,9 +4,9 @@ use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
     conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_lane, dense_lane,
     depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, matmul, matmul_tile, moments,
-    normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, random, reduce, resize, resize_grad,
-    shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad,
-    update,
+    normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize,
+    resize_grad, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary,
+    unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -61,6 +61,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("conv_grad_filter", include_str!("../../shaders/conv_grad_filter.wgsl")),
     ("moments", include_str!("../../shaders/moments.wgsl")),
     ("pad_grad", include_str!("../../shaders/pad_grad.wgsl")),
+    ("pool_grad_cells", include_str!("../../shaders/pool_grad_cells.wgsl")),
     ("pool_grad", include_str!("../../shaders/pool_grad.wgsl")),
     ("random", include_str!("../../shaders/random.wgsl")),
     ("resize_grad", include_str!("../../shaders/resize_grad.wgsl")),
@@ -108,7 +109,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_grad_filter_gemm::KERNEL,
             conv_grad_filter::KERNEL,
         ],
-        Op::PoolGrad(_) => &[pool_grad::KERNEL],
+        Op::PoolGrad(_) => &[pool_grad_cells::KERNEL, pool_grad::KERNEL],
         Op::SliceGrad(_) => &[slice_grad::KERNEL],
         Op::PadGrad(_) => &[pad_grad::KERNEL],
         Op::ResizeGrad(_) => &[resize_grad::KERNEL],
