@@ -17,6 +17,11 @@ pub(super) fn norm(x: &SymbolicTensor, name: &str, epsilon: f32) -> SymbolicTens
     BatchNormalization::new().epsilon(epsilon).named(name).call(x)
 }
 
+/// Batch normalisation with the slower statistics of MobileNetV2 and V3.
+pub(super) fn slow_norm(x: &SymbolicTensor, name: &str) -> SymbolicTensor {
+    BatchNormalization::new().momentum(0.999).named(name).call(x)
+}
+
 /// An activation under a name.
 pub(super) fn activate(x: &SymbolicTensor, name: &str, activation: Activation) -> SymbolicTensor {
     ActivationLayer::new(activation).named(name).call(x)

@@ -1,6 +1,6 @@
 //! MobileNet (Howard et al. 2017) and MobileNetV2 (Sandler et al. 2018), as in `keras.applications`.
 
-use super::blocks::{activate, conv, correct_pad, depthwise, make_divisible, norm, pad};
+use super::blocks::{activate, conv, correct_pad, depthwise, make_divisible, norm, pad, slow_norm};
 use super::options::Options;
 use crate::error::ZooError;
 use crate::layers::{
@@ -64,7 +64,7 @@ pub(super) fn v2(options: &Options<'_>) -> Result<Model, ZooError> {
     let input = Input::new([size, size, 3]);
     let mut channels = make_divisible(32.0 * alpha, 8.0);
     let x = conv(&input, "Conv1", (channels, 3), 2, Padding::Same);
-    let x = norm(&x, "bn_Conv1", 1e-3);
+    let x = slow_norm(&x, "bn_Conv1");
     let mut x = activate(&x, "Conv1_relu", Activation::RELU6);
     let mut map = size.div_ceil(2);
     let mut block = 0;
@@ -76,7 +76,7 @@ pub(super) fn v2(options: &Options<'_>) -> Result<Model, ZooError> {
             let start = x.clone();
             if block > 0 {
                 x = conv(&x, &named("expand"), (expansion * channels, 1), 1, Padding::Same);
-                x = norm(&x, &named("expand_BN"), 1e-3);
+                x = slow_norm(&x, &named("expand_BN"));
                 x = activate(&x, &named("expand_relu"), Activation::RELU6);
             }
             let mut padding = Padding::Same;
@@ -86,11 +86,11 @@ pub(super) fn v2(options: &Options<'_>) -> Result<Model, ZooError> {
                 map = map.div_ceil(2);
             }
             x = depthwise(&x, &named("depthwise"), 3, stride, padding);
-            x = norm(&x, &named("depthwise_BN"), 1e-3);
+            x = slow_norm(&x, &named("depthwise_BN"));
             x = activate(&x, &named("depthwise_relu"), Activation::RELU6);
             let next = make_divisible(out as f64 * alpha, 8.0);
             x = conv(&x, &named("project"), (next, 1), 1, Padding::Same);
-            x = norm(&x, &named("project_BN"), 1e-3);
+            x = slow_norm(&x, &named("project_BN"));
             if stride == 1 && next == channels {
                 x = Merge::Add.named(named("add")).call_many(&[&start, &x]);
             }
@@ -100,7 +100,7 @@ pub(super) fn v2(options: &Options<'_>) -> Result<Model, ZooError> {
     }
     let last = if alpha > 1.0 { make_divisible(1280.0 * alpha, 8.0) } else { 1280 };
     let x = conv(&x, "Conv_1", (last, 1), 1, Padding::Valid);
-    let x = norm(&x, "Conv_1_bn", 1e-3);
+    let x = slow_norm(&x, "Conv_1_bn");
     let x = activate(&x, "out_relu", Activation::RELU6);
     let x = GlobalPooling2D::average().layer().call(&x);
     let x = Dense::new(classes).activation(Activation::SOFTMAX).named("predictions").call(&x);

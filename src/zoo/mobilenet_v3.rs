@@ -1,6 +1,6 @@
 //! MobileNetV3 (Howard et al. 2019), as in `keras.applications`.
 
-use super::blocks::{activate, conv, correct_pad, depthwise, make_divisible, norm, pad};
+use super::blocks::{activate, conv, correct_pad, depthwise, make_divisible, pad, slow_norm};
 use super::options::Options;
 use crate::error::ZooError;
 use crate::layers::{
@@ -72,7 +72,7 @@ fn build(options: &Options<'_>, blocks: &[Block], last_point: usize, kind: &str)
     let input = Input::new([size, size, 3]);
     let x = Rescaling::new(vec![1.0 / 127.5], vec![-1.0]).layer().call(&input);
     let x = conv(&x, "conv", (16, 3), 2, Padding::Same);
-    let x = norm(&x, "conv_bn", 1e-3);
+    let x = slow_norm(&x, "conv_bn");
     let mut x = activate(&x, "conv_act", swish);
     let (mut channels, mut map) = (16, size.div_ceil(2));
     for (i, &(expansion, out, kernel, stride, squeeze, hard)) in blocks.iter().enumerate() {
@@ -85,7 +85,7 @@ fn build(options: &Options<'_>, blocks: &[Block], last_point: usize, kind: &str)
         if i > 0 {
             wide = make_divisible(channels as f64 * expansion, 8.0);
             x = conv(&x, &named("expand"), (wide, 1), 1, Padding::Same);
-            x = norm(&x, &named("expand_bn"), 1e-3);
+            x = slow_norm(&x, &named("expand_bn"));
             x = activate(&x, &named("expand_act"), activation);
         }
         let mut padding = Padding::Same;
@@ -95,14 +95,14 @@ fn build(options: &Options<'_>, blocks: &[Block], last_point: usize, kind: &str)
             map = map.div_ceil(2);
         }
         x = depthwise(&x, &named("depthwise"), kernel, stride, padding);
-        x = norm(&x, &named("depthwise_bn"), 1e-3);
+        x = slow_norm(&x, &named("depthwise_bn"));
         x = activate(&x, &named("depthwise_act"), activation);
         if squeeze && !minimalistic {
             x = squeeze_excite(&x, wide, &prefix);
         }
         let next = make_divisible(out as f64 * alpha, 8.0);
         x = conv(&x, &named("project"), (next, 1), 1, Padding::Same);
-        x = norm(&x, &named("project_bn"), 1e-3);
+        x = slow_norm(&x, &named("project_bn"));
         if stride == 1 && next == channels {
             x = Merge::Add.named(named("add")).call_many(&[&start, &x]);
         }
@@ -111,7 +111,7 @@ fn build(options: &Options<'_>, blocks: &[Block], last_point: usize, kind: &str)
     let last = make_divisible(channels as f64 * 6.0, 8.0);
     let last_point = if alpha > 1.0 { make_divisible(last_point as f64 * alpha, 8.0) } else { last_point };
     let x = conv(&x, "conv_1", (last, 1), 1, Padding::Same);
-    let x = norm(&x, "conv_1_bn", 1e-3);
+    let x = slow_norm(&x, "conv_1_bn");
     let x = activate(&x, "conv_1_act", swish);
     let x = GlobalPooling2D::average().keepdims(true).layer().call(&x);
     let x = Conv2D::new(last_point, 1).padding(Padding::Same).named("conv_2").call(&x);
