@@ -239,6 +239,9 @@ impl Trainer {
             if progress.epoch >= options.epochs {
                 break Ended::Epochs;
             }
+            if options.steps.is_some_and(|steps| self.batches() >= steps) {
+                break Ended::Steps;
+            }
             if let Some(ended) = self.epoch(progress, data, options, stop, tell, validation)? {
                 break ended;
             }

@@ -174,7 +174,8 @@ impl Optimizer {
             UpdateRule::Adamax { beta_1, .. } => rates[1] = learning_rate / (1.0 - f64::from(beta_1).powf(t)),
             UpdateRule::Nadam { beta_1, beta_2, .. } => {
                 let momentum = |t: f64| f64::from(beta_1) * (1.0 - 0.5 * 0.96f64.powf(t));
-                let product: f64 = (1..=step.max(1)).map(|t| momentum(t as f64)).product();
+                // Long before so many steps the product has become 0.
+                let product: f64 = (1..=step.clamp(1, 20_000)).map(|t| momentum(t as f64)).product();
                 rates[2] = momentum(t + 1.0) / (1.0 - product * momentum(t + 1.0));
                 rates[3] = (1.0 - momentum(t)) / (1.0 - product);
                 rates[4] = 1.0 / (1.0 - f64::from(beta_2).powf(t));

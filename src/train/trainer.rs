@@ -155,7 +155,8 @@ impl Trainer {
         let mut data = self.data(batch, true)?;
         let rates = self.settings.optimizer.rates(self.batches, learning_rate);
         data.insert(names::RATES.into(), Tensor::from_fn([rates.len()], |i| rates[i]));
-        let part = |number: u64, part: u32| (number >> (24 * part)) as u32 as f32 % 16_777_216.0;
+        // 24 bits are what an `f32` holds exactly.
+        let part = |number: u64, part: u32| ((number >> (24 * part)) & 0xff_ffff) as f32;
         let key =
             [part(self.settings.seed, 0), part(self.settings.seed, 1), part(self.batches, 0), part(self.batches, 1)];
         data.insert(Emitter::KEY.into(), Tensor::from_fn([4], |i| key[i]));
