@@ -1,13 +1,14 @@
 //! Times forward pass and gradients of single layers: `cargo run --release --example layer_gradients [FILTER]`.
 //!
-//! `WGCONV_DEVICE` names an adapter. Times are the median of whole submissions, with the copies into images that the plan has.
+//! `WGCONV_DEVICE` names an adapter, `WGCONV_WITHOUT` kernels (`a,b`) that are not to be used. Times are those of the fastest
+//! submission, with the copies into images that the plan has; behind the kernels stand their own, from timestamps.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use wgconv::gpu::{Device, Executable, ShaderChecks, SharedWeights};
 use wgconv::graph::{Graph, ValueId};
-use wgconv::kernels::preferred;
+use wgconv::kernels::{Kernel, preferred};
 use wgconv::ops::{Conv, Moments, Op, Pool, PoolKind, Reduce, ReduceFn};
 use wgconv::passes::{FoldCache, optimize};
 use wgconv::plan::plan;
@@ -48,7 +49,10 @@ fn layers() -> Vec<Layer> {
 /// Milliseconds of one run, and the kernels in it.
 fn time(device: &Device, graph: &Graph) -> Result<(f64, String), Failure> {
     let (graph, _) = optimize(graph.clone(), &FoldCache::default())?;
-    let planned = Arc::new(plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits()))?);
+    let without = std::env::var("WGCONV_WITHOUT").unwrap_or_default();
+    let wanted = |kernel: &&Kernel| !without.split(',').any(|stem| stem == kernel.stem);
+    let choose = |op: &Op| preferred(op, device.traits()).into_iter().filter(wanted).collect();
+    let planned = Arc::new(plan(&graph, device.traits(), |node, _| choose(&node.op))?);
     let executable = Executable::compile(device, planned.clone(), &SharedWeights::default(), &|_, _| {})?;
     let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5;
     let inputs: Vec<Tensor> = planned.inputs.iter().map(|port| Tensor::from_fn(port.ty.shape.clone(), value)).collect();
@@ -56,7 +60,7 @@ fn time(device: &Device, graph: &Graph) -> Result<(f64, String), Failure> {
     executable.execute()?;
     let mut times = Vec::new();
     let begin = Instant::now();
-    while times.len() < 9 || (begin.elapsed().as_secs_f64() < 0.5 && times.len() < 200) {
+    while times.len() < 9 || (begin.elapsed().as_secs_f64() < 1.0 && times.len() < 200) {
         let start = Instant::now();
         executable.execute()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
@@ -67,7 +71,7 @@ fn time(device: &Device, graph: &Graph) -> Result<(f64, String), Failure> {
         let spent = executable.profile()?;
         kernels.iter_mut().zip(spent).for_each(|(kernel, ns)| *kernel += &format!(" {:.2}", ns / 1e6));
     }
-    Ok((times[times.len() / 2], kernels.join(", ")))
+    Ok((times[0], kernels.join(", ")))
 }
 
 /// The layer in a graph of its own, with `wanted` picking what is computed: its output, or the gradient of an input.

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
+use super::lane::image_fits;
 use super::layout::count;
 use super::window::{AXES, axis_params, window_fits};
 use super::{
-    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader, ends, linear,
-    params,
+    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader,
+    ends, linear, params,
 };
 use crate::ops::{Op, PoolKind};
 
@@ -38,7 +39,7 @@ params! {
     }
 }
 
-/// Takes every pool; in vectors where the channels fill whole ones.
+/// Takes every pool; in vectors where the channels fill whole ones, which processors read through images.
 pub(super) const KERNEL: Kernel = Kernel { stem: "pool", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
@@ -77,7 +78,9 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         width_dilation: width[4],
         width_before: width[5],
     };
+    let images = vectors && traits.class == DeviceClass::Cpu && image_fits(case.inputs[0].shape.elements(), 4, traits);
     let (read, write, element) = match vectors {
+        true if images => (Form::Image, Form::WriteVec4, "vec4<f32>"),
         true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
         false => (Form::Read, Form::Write, "f32"),
     };
@@ -90,6 +93,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         shader: Shader::new("pool", Params::WGSL)
             .with("kind", kind)
             .with("T", element)
+            .with("images", images)
             .with("axes", json!(AXES))
             .with("unroll", unroll),
         bindings: vec![Binding::new("x", Operand::Input(0), read), Binding::new("y", Operand::Output(0), write)],

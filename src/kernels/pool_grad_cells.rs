@@ -33,8 +33,8 @@ params! {
 /// unrolled. Processors read through images.
 pub(super) const KERNEL: Kernel = Kernel { stem: "pool_grad_cells", accepts };
 
-/// Taps of all windows of a tile, up to which they are unrolled.
-const MOST_TAPS: usize = 256;
+/// Taps of all windows of a tile, up to which they are unrolled on a processor, and on GPUs, whose registers hold less.
+const MOST_TAPS: [usize; 2] = [256, 96];
 /// Largest stride whose cells are unrolled.
 const LARGEST_STRIDE: usize = 4;
 
@@ -61,10 +61,11 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     };
     let windows = (tile[0] + back[0]).saturating_mul(tile[1] + back[1]);
     let taps = windows.saturating_mul(rows.size.saturating_mul(columns.size));
+    let most = MOST_TAPS[usize::from(!processor)];
     for axis in [rows, columns] {
-        if axis.stride > LARGEST_STRIDE || (axis.dilation > 1 && axis.size > 1) || taps > MOST_TAPS {
+        if axis.stride > LARGEST_STRIDE || (axis.dilation > 1 && axis.size > 1) || taps > most {
             return Refusal::because(format!(
-                "takes strides of up to {LARGEST_STRIDE}, no dilation, and up to {MOST_TAPS} taps over a tile; this one has size {}, stride {}, dilation {}",
+                "takes strides of up to {LARGEST_STRIDE}, no dilation, and up to {most} taps over a tile; this one has size {}, stride {}, dilation {}",
                 axis.size, axis.stride, axis.dilation
             ));
         }
