@@ -1,4 +1,4 @@
-//! Times forward pass and gradients of single layers: `cargo run --release --example layer_gradients [FILTER]`.
+//! Times forward pass and gradients of single layers: `cargo run --release --example 03_layer_gradients [FILTER]`.
 //!
 //! `WGCONV_DEVICE` names an adapter, `WGCONV_WITHOUT` kernels (`a,b`) that are not to be used. Times are those of the fastest
 //! submission, with the copies into images that the plan has; behind the kernels stand their own, from timestamps.
