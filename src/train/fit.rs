@@ -443,7 +443,7 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         let positions: Vec<usize> = (0..data.len()).collect();
         for chunk in positions.chunks(batch_size.max(1)) {
-            let batch = data.batch(chunk, 0)?;
+            let batch = data.plain_batch(chunk)?;
             let result = self.evaluate_batch(&batch)?;
             seen(&batch, &result)?;
         }

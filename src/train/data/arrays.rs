@@ -95,12 +95,8 @@ impl Arrays {
     }
 }
 
-impl DataSource for Arrays {
-    fn len(&self) -> usize {
-        self.count
-    }
-
-    fn batch(&self, positions: &[usize], epoch: u64) -> Result<Batch, TrainError> {
+impl Arrays {
+    fn gather(&self, positions: &[usize], epoch: u64, augment: &Augment) -> Result<Batch, TrainError> {
         let moved: Vec<usize>;
         let positions = match &self.order {
             Some(order) => {
@@ -110,20 +106,34 @@ impl DataSource for Arrays {
             }
             None => positions,
         };
-        let gather = |tensors: &BTreeMap<String, Tensor>| -> Result<BTreeMap<String, Tensor>, TrainError> {
+        let select = |tensors: &BTreeMap<String, Tensor>| -> Result<BTreeMap<String, Tensor>, TrainError> {
             tensors.iter().map(|(name, tensor)| Ok((name.clone(), rows(tensor, positions)?))).collect()
         };
-        let mut inputs = gather(&self.samples.inputs)?;
+        let mut inputs = select(&self.samples.inputs)?;
         for tensor in inputs.values_mut() {
             if self.scale != 1.0 {
                 let values: Vec<f32> = tensor.f32s().unwrap_or_default().iter().map(|x| x * self.scale).collect();
                 *tensor = Tensor::from_fn(tensor.shape().clone(), |i| values[i]);
             }
-            *tensor = self.augment.apply(tensor, positions, epoch);
+            *tensor = augment.apply(tensor, positions, epoch);
         }
         let sample_weights =
             self.samples.sample_weights.as_ref().map(|weights| rows(weights, positions)).transpose()?;
-        Ok(Batch { inputs, targets: gather(&self.samples.targets)?, sample_weights })
+        Ok(Batch { inputs, targets: select(&self.samples.targets)?, sample_weights })
+    }
+}
+
+impl DataSource for Arrays {
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn batch(&self, positions: &[usize], epoch: u64) -> Result<Batch, TrainError> {
+        self.gather(positions, epoch, &self.augment)
+    }
+
+    fn plain_batch(&self, positions: &[usize]) -> Result<Batch, TrainError> {
+        self.gather(positions, 0, &self.augment.plain())
     }
 }
 
@@ -196,6 +206,23 @@ mod tests {
         assert_eq!((training.len(), validation.len()), (3, 2));
         assert_eq!(validation.batch(&[0], 0).unwrap().inputs["x"].f32s().unwrap(), [6.0, 7.0]);
         assert!(split(&all, 0.0).is_err() && split(&all, 1.0).is_err());
+    }
+
+    #[test]
+    fn validation_sees_samples_as_they_are() {
+        let samples = Batch {
+            inputs: BTreeMap::from([("x".into(), Tensor::from_fn([40, 1, 5, 1], |i| i as f32))]),
+            targets: BTreeMap::new(),
+            sample_weights: None,
+        };
+        let augment = Augment { flip: true, shift: 2, normalize: Some((vec![1.0], vec![2.0])), seed: 1 };
+        let all = Arrays::named(samples).unwrap().augmented(augment);
+        let (_, validation) = split(&all, 0.5).unwrap();
+        let positions: Vec<usize> = (0..20).collect();
+        let plain = validation.plain_batch(&positions).unwrap();
+        let expected: Vec<f32> = (100..200).map(|i| (i as f32 - 1.0) / 2.0).collect();
+        assert_eq!(plain.inputs["x"].f32s().unwrap(), expected);
+        assert_ne!(validation.batch(&positions, 0).unwrap(), plain);
     }
 
     #[test]

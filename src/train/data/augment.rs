@@ -20,6 +20,11 @@ pub struct Augment {
 }
 
 impl Augment {
+    /// The part that is no matter of chance.
+    pub(super) fn plain(&self) -> Augment {
+        Augment { normalize: self.normalize.clone(), ..Augment::default() }
+    }
+
     /// Changes a batch of pictures `[batch, rows, columns, channels]`; tensors of other ranks stay as they are.
     pub(super) fn apply(&self, tensor: &Tensor, positions: &[usize], epoch: u64) -> Tensor {
         let shape = tensor.shape().clone();
@@ -27,11 +32,13 @@ impl Augment {
         if *self == (Augment { seed: self.seed, ..Augment::default() }) {
             return tensor.clone();
         }
+        // Farther moves than a whole picture leave nothing of it, either.
+        let reach = self.shift.min(rows.max(columns)) as u64;
         let mut changed = Vec::with_capacity(values.len());
-        for (picture, &position) in values.chunks(rows * columns * channels).zip(positions) {
+        for (picture, &position) in values.chunks((rows * columns * channels).max(1)).zip(positions) {
             let seed = self.seed ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (position as u64).rotate_left(32);
             let mut random = ChaCha8Rng::seed_from_u64(seed);
-            let mut offset = || (random.next_u64() % (2 * self.shift as u64 + 1)) as i64 - self.shift as i64;
+            let mut offset = || (random.next_u64() % (2 * reach + 1)) as i64 - reach as i64;
             let (down, right) = (offset(), offset());
             let mirrored = self.flip && random.next_u64() % 2 == 1;
             for row in 0..rows as i64 {
@@ -73,10 +80,20 @@ mod tests {
     }
 
     #[test]
+    fn moves_beyond_the_picture_leave_nothing_of_it() {
+        let picture = Tensor::full([1, 3, 2, 1], 1.0);
+        let augment = Augment { shift: usize::MAX, ..Augment::default() };
+        let sums = (0..50).map(|epoch| augment.apply(&picture, &[0], epoch).f32s().unwrap().iter().sum::<f32>());
+        assert!(sums.clone().any(|sum| sum == 0.0) && sums.clone().any(|sum| sum > 0.0));
+    }
+
+    #[test]
     fn channels_are_normalised_and_other_tensors_left_alone() {
         let augment = Augment { normalize: Some((vec![1.0, 2.0], vec![2.0, 4.0])), ..Augment::default() };
         let picture = Tensor::from_f32([1, 1, 1, 2], vec![5.0, 6.0]).unwrap();
         assert_eq!(augment.apply(&picture, &[0], 0).f32s().unwrap(), [2.0, 1.0]);
+        let empty = Tensor::full([1, 0, 3, 2], 0.0);
+        assert_eq!(augment.apply(&empty, &[0], 0), empty);
         let vector = Tensor::full([1, 4], 1.0);
         assert_eq!(augment.apply(&vector, &[0], 0), vector);
     }

@@ -95,12 +95,8 @@ fn is_picture(path: &Path) -> bool {
     ending.is_some_and(|ending| ["png", "jpg", "jpeg"].contains(&ending.as_str()))
 }
 
-impl DataSource for ImageFolder {
-    fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    fn batch(&self, positions: &[usize], epoch: u64) -> Result<Batch, TrainError> {
+impl ImageFolder {
+    fn read(&self, positions: &[usize], epoch: u64, augment: &Augment) -> Result<Batch, TrainError> {
         let wrong = |what: String| TrainError::Data { what };
         let (mut values, mut classes) = (Vec::new(), Vec::with_capacity(positions.len()));
         let mut shape = Vec::new();
@@ -122,9 +118,23 @@ impl DataSource for ImageFolder {
             false => Tensor::from_fn([positions.len()], |i| classes[i] as f32),
         };
         Ok(Batch {
-            inputs: BTreeMap::from([(self.input.clone(), self.augment.apply(&x, positions, epoch))]),
+            inputs: BTreeMap::from([(self.input.clone(), augment.apply(&x, positions, epoch))]),
             targets: BTreeMap::from([(self.output.clone(), y)]),
             sample_weights: None,
         })
+    }
+}
+
+impl DataSource for ImageFolder {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn batch(&self, positions: &[usize], epoch: u64) -> Result<Batch, TrainError> {
+        self.read(positions, epoch, &self.augment)
+    }
+
+    fn plain_batch(&self, positions: &[usize]) -> Result<Batch, TrainError> {
+        self.read(positions, 0, &self.augment.plain())
     }
 }

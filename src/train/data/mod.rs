@@ -27,6 +27,15 @@ pub trait DataSource: Send + Sync {
     /// [`TrainError::Data`] when one cannot be read.
     fn batch(&self, positions: &[usize], epoch: u64) -> Result<Batch, TrainError>;
 
+    /// The samples at `positions` as they are judged by: nothing random is done to them. Sources that change samples from epoch
+    /// to epoch say what this means for them.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when one cannot be read.
+    fn plain_batch(&self, positions: &[usize]) -> Result<Batch, TrainError> {
+        self.batch(positions, 0)
+    }
+
     /// Whether there are no samples.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -37,6 +46,12 @@ pub trait DataSource: Send + Sync {
 pub struct Part<'a> {
     source: &'a dyn DataSource,
     range: std::ops::Range<usize>,
+}
+
+impl Part<'_> {
+    fn moved(&self, positions: &[usize]) -> Vec<usize> {
+        positions.iter().map(|position| self.range.start + position).collect()
+    }
 }
 
 impl std::fmt::Debug for Part<'_> {
@@ -51,8 +66,11 @@ impl DataSource for Part<'_> {
     }
 
     fn batch(&self, positions: &[usize], epoch: u64) -> Result<Batch, TrainError> {
-        let moved: Vec<usize> = positions.iter().map(|position| self.range.start + position).collect();
-        self.source.batch(&moved, epoch)
+        self.source.batch(&self.moved(positions), epoch)
+    }
+
+    fn plain_batch(&self, positions: &[usize]) -> Result<Batch, TrainError> {
+        self.source.plain_batch(&self.moved(positions))
     }
 }
 
