@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 /// Counts of samples by their class (rows) and by the class that was predicted (columns).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ConfusionMatrix {
-    /// Rows of counts; there are as many as the largest class seen needs.
+    /// Rows of counts; as many as the model has classes.
     pub counts: Vec<Vec<u64>>,
 }
 
@@ -17,7 +17,8 @@ impl ConfusionMatrix {
     /// `[batch, classes]` (or `[batch, 1]`: the probability of class 1).
     ///
     /// # Errors
-    /// [`TrainError::Data`] when targets and predictions do not belong together.
+    /// [`TrainError::Data`] when targets and predictions do not belong together, or a target is no class of the model's;
+    /// nothing is counted then.
     pub fn update(&mut self, target: &Tensor, prediction: &Tensor) -> Result<(), TrainError> {
         let wrong = |what: String| TrainError::Data { what };
         let (target, prediction) = (target.to_f32(), prediction.to_f32());
@@ -30,18 +31,24 @@ impl ConfusionMatrix {
                 format!("targets {} and predictions {} do not belong together", target.shape(), prediction.shape());
             return Err(wrong(what));
         }
+        let size = classes.max(2);
         let largest = |row: &[f32]| (0..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best });
         let class = |row: &[f32]| match row {
             [one] => usize::from(*one > 0.5),
             row => largest(row),
         };
-        for (y, p) in y.chunks(wide.max(1)).zip(p.chunks(classes.max(1))) {
-            let truth = if wide == 1 && classes > 1 { y[0].max(0.0) as usize } else { class(y) };
-            let guess = class(p);
-            let size = self.counts.len().max(truth + 1).max(guess + 1).max(classes);
-            self.counts.resize(size, Vec::new());
-            self.counts.iter_mut().for_each(|row| row.resize(size, 0));
-            self.counts[truth][guess] += 1;
+        let truth = |y: &[f32]| match y {
+            [number] => (0..size).find(|&class| class as f32 == *number).ok_or_else(|| {
+                wrong(format!("there is no class {number}; the model has the classes 0 to {}", size - 1))
+            }),
+            row => Ok(largest(row)),
+        };
+        let truths = y.chunks(wide.max(1)).map(truth).collect::<Result<Vec<usize>, TrainError>>()?;
+        let size = size.max(self.counts.len());
+        self.counts.resize(size, Vec::new());
+        self.counts.iter_mut().for_each(|row| row.resize(size, 0));
+        for (truth, p) in truths.into_iter().zip(p.chunks(classes.max(1))) {
+            self.counts[truth][class(p)] += 1;
         }
         Ok(())
     }
@@ -84,5 +91,13 @@ mod tests {
         binary.update(&y, &p).unwrap();
         assert_eq!(binary.counts, [[0, 1], [0, 1]]);
         assert!(binary.update(&Tensor::full([3], 0.0), &p).is_err());
+        let before = binary.clone();
+        for number in [2.0, -1.0, 0.5, 1e30, f32::NAN] {
+            let failure = binary.update(&Tensor::from_f32([2], vec![1.0, number]).unwrap(), &p).unwrap_err();
+            assert!(failure.to_string().contains("the classes 0 to 1"), "{failure}");
+        }
+        assert_eq!(binary, before);
+        let text = serde_json::to_string(&binary).unwrap();
+        assert_eq!(serde_json::from_str::<ConfusionMatrix>(&text).unwrap(), binary);
     }
 }
