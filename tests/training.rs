@@ -287,7 +287,7 @@ fn what_does_not_fit_is_refused_with_the_way_out() {
     assert!(fit(&one_hot, &FitOptions::epochs(1)).contains("numbers of classes"));
     let good = samples(&model, 4);
     assert!(fit(&good, &FitOptions::epochs(1).batch_size(0)).contains("at least one sample"));
-    let stopping = EarlyStopping { monitor: "val_loss".into(), min_delta: 0.0, patience: 1, restore_best: true };
+    let stopping = EarlyStopping { patience: 1, ..EarlyStopping::default() };
     let options = FitOptions { early_stopping: Some(stopping), ..FitOptions::epochs(1) };
     assert!(fit(&good, &options).contains("validation data"));
     let losses = BTreeMap::from([("nothing".into(), (Loss::Hinge, 1.0))]);
@@ -304,7 +304,8 @@ fn a_training_stops_when_nothing_improves_and_goes_back_to_the_best() {
     // Far too large a step: the loss grows.
     let settings = Settings::new(&model, Loss::MeanSquaredError, Optimizer::sgd().learning_rate(3.0));
     let mut trainer = Trainer::new(&model, Device::Cpu, settings).unwrap();
-    let stopping = EarlyStopping { monitor: "loss".into(), min_delta: 0.0, patience: 2, restore_best: true };
+    let stopping =
+        EarlyStopping { monitor: "loss".into(), patience: 2, restore_best: true, ..EarlyStopping::default() };
     let options = FitOptions { early_stopping: Some(stopping), ..FitOptions::epochs(20).batch_size(16) };
     let mut progress = Progress::default();
     let stop = AtomicBool::new(false);

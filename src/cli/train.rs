@@ -248,9 +248,9 @@ fn options(args: &TrainArgs, samples: usize, validated: bool) -> Result<FitOptio
     let monitor = if validated { "val_loss" } else { "loss" };
     let early_stopping = way.early_stopping.map(|patience| EarlyStopping {
         monitor: monitor.into(),
-        min_delta: 0.0,
         patience,
         restore_best: true,
+        ..EarlyStopping::default()
     });
     Ok(FitOptions {
         epochs: way.epochs,

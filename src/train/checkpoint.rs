@@ -15,6 +15,9 @@ const KEY: &str = "wgconv.training";
 /// The version of what is written under it.
 const VERSION: u32 = 1;
 
+/// What the names of the best epoch's variables begin with.
+const BEST: &str = "best/";
+
 /// What a checkpoint holds beside the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct State {
@@ -34,7 +37,9 @@ impl Trainer {
         let settings = self.settings().clone();
         let state = State { version: VERSION, settings, batches: self.batches(), progress: progress.clone() };
         let text = serde_json::to_string(&state).map_err(|e| wrong(path, e.to_string()))?;
-        let tensors: Vec<(String, Tensor)> = self.variables()?.into_iter().collect();
+        let best = progress.best_variables.iter().flatten();
+        let best = best.map(|(name, tensor)| (format!("{BEST}{name}"), tensor.clone()));
+        let tensors: Vec<(String, Tensor)> = self.variables()?.into_iter().chain(best).collect();
         write_safetensors(path, &tensors, Some((KEY, &text))).map_err(|e| wrong(path, e.to_string()))
     }
 
@@ -55,10 +60,20 @@ impl Trainer {
         if !differs.is_empty() {
             return Err(wrong(path, format!("it was written with other settings: {}", differs.join("; "))));
         }
-        let tensors: BTreeMap<String, Tensor> = tensors;
-        self.set_variables(&tensors)?;
+        let (mut own, mut best) = (BTreeMap::new(), BTreeMap::new());
+        for (name, tensor) in tensors {
+            match name.strip_prefix(BEST) {
+                Some(name) => best.insert(name.to_string(), tensor),
+                None => own.insert(name, tensor),
+            };
+        }
+        let best = (!best.is_empty()).then_some(best);
+        best.as_ref().map_or(Ok(()), |best| self.check_variables(best))?;
+        self.set_variables(&own)?;
         self.set_batches(state.batches);
-        Ok(state.progress)
+        let mut progress = state.progress;
+        progress.best_variables = best;
+        Ok(progress)
     }
 }
 

@@ -1,15 +1,17 @@
 //! The loop: epochs of batches, validation, and what happens in between.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::data::{Batch, DataSource, order};
-use super::{BatchResult, Epoch, History, Measured, Metric, Running, Schedule, Trainer};
+use super::data::{Batch, DataSource, order, read_batch};
+use super::{
+    BatchResult, Checkpointing, EarlyStopping, Epoch, History, Measured, Metric, Patience, ReduceOnPlateau, Running,
+    Schedule, Trainer, Verdict,
+};
 use crate::error::TrainError;
 use crate::tensor::Tensor;
 
@@ -71,45 +73,6 @@ impl FitOptions {
     }
 }
 
-/// Stops when a number stops improving (`keras.callbacks.EarlyStopping`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct EarlyStopping {
-    /// The number: `loss`, `val_loss` or a metric.
-    pub monitor: String,
-    /// Less of a change than this is no improvement.
-    pub min_delta: f64,
-    /// Epochs without improvement before it stops.
-    pub patience: u64,
-    /// Go back to the weights of the best epoch.
-    pub restore_best: bool,
-}
-
-/// Multiplies the learning rate when a number stops improving (`keras.callbacks.ReduceLROnPlateau`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReduceOnPlateau {
-    /// The number: `loss`, `val_loss` or a metric.
-    pub monitor: String,
-    /// The factor (0.1).
-    pub factor: f64,
-    /// Epochs without improvement before it acts (10).
-    pub patience: u64,
-    /// Less of a change than this is no improvement (0.0001).
-    pub min_delta: f64,
-    /// The learning rate does not fall below this.
-    pub min_rate: f64,
-}
-
-/// Saves the state of a training.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Checkpointing {
-    /// The file, always the latest state.
-    pub path: PathBuf,
-    /// Also after every so many epochs; 0 for only at the end.
-    pub every: u64,
-    /// Also to a file of this name whenever a number is better than ever.
-    pub best: Option<(PathBuf, String)>,
-}
-
 /// How far a training has come.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
@@ -127,34 +90,9 @@ pub struct Progress {
     best: Patience,
     /// What the learning rate has been multiplied with on plateaus.
     factor: Option<f64>,
-}
-
-/// The best value so far and the epochs since.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Patience {
-    best: Option<f64>,
-    waited: u64,
-}
-
-impl Patience {
-    /// Whether `value` is better than all before.
-    fn improved(&mut self, monitor: &str, value: f64, min_delta: f64) -> bool {
-        let larger = larger_is_better(monitor);
-        let better =
-            self.best.is_none_or(|best| if larger { value - min_delta > best } else { value + min_delta < best });
-        if better {
-            self.best = Some(value);
-            self.waited = 0;
-        } else {
-            self.waited += 1;
-        }
-        better
-    }
-}
-
-fn larger_is_better(monitor: &str) -> bool {
-    let name = monitor.strip_prefix("val_").unwrap_or(monitor);
-    Metric::parse(name).is_ok_and(Metric::larger_is_better)
+    /// The variables of the best epoch, where a training goes back to them. Checkpoints keep them as tensors.
+    #[serde(skip)]
+    pub(super) best_variables: Option<BTreeMap<String, Tensor>>,
 }
 
 /// What the loop tells while it runs.
@@ -234,62 +172,79 @@ impl Trainer {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Ended, TrainError> {
         check(options, data, validation)?;
-        let mut best = None;
+        if progress.samples > 0 && progress.samples >= data.len() {
+            let (done, count) = (progress.samples, data.len());
+            let what =
+                format!("the training stopped {done} samples into an epoch, and there are {count}; give the same data");
+            return Err(TrainError::Setting { what });
+        }
         let ended = loop {
             if progress.epoch >= options.epochs {
                 break Ended::Epochs;
             }
+            if options.early_stopping.as_ref().is_some_and(|stopping| stopping.stops(&progress.stopping)) {
+                break Ended::EarlyStopping;
+            }
             if options.steps.is_some_and(|steps| self.batches() >= steps) {
                 break Ended::Steps;
             }
-            if let Some(ended) = self.epoch(progress, data, options, stop, tell, validation)? {
+            let epoch = progress.epoch;
+            let ended = self.epoch(progress, data, options, stop, tell, validation)?;
+            // A training that ends with the last batch of an epoch decides what belongs to that epoch, too.
+            if progress.epoch > epoch {
+                self.end_epoch(progress, options, tell)?;
+            }
+            if let Some(ended) = ended {
                 break ended;
             }
-            let Some(last) = progress.history.last().cloned() else { break Ended::Epochs };
-            if let Some(plateau) = &options.plateau
-                && let Some(value) = last.get(&plateau.monitor)
-                && !progress.plateau.improved(&plateau.monitor, value, plateau.min_delta)
-                && progress.plateau.waited >= plateau.patience
-            {
-                let factor = progress.factor.unwrap_or(1.0) * plateau.factor;
-                progress.factor = Some(factor);
-                progress.plateau.waited = 0;
-                tell(Event::Plateau { learning_rate: (last.learning_rate * plateau.factor).max(plateau.min_rate) });
-            }
-            let mut stopped = false;
-            if let Some(stopping) = &options.early_stopping
-                && let Some(value) = last.get(&stopping.monitor)
-            {
-                if progress.stopping.improved(&stopping.monitor, value, stopping.min_delta) {
-                    best = stopping.restore_best.then(|| self.variables()).transpose()?;
-                }
-                stopped = progress.stopping.waited >= stopping.patience.max(1);
-            }
-            if let Some(checkpoint) = &options.checkpoint {
-                if checkpoint.every > 0 && progress.epoch % checkpoint.every == 0 {
-                    self.save_checkpoint(&checkpoint.path, progress)?;
-                }
-                if let Some((path, monitor)) = &checkpoint.best
-                    && let Some(value) = last.get(monitor)
-                    && progress.best.improved(monitor, value, 0.0)
-                {
-                    self.save_checkpoint(path, progress)?;
-                }
-            }
-            if stopped {
-                break Ended::EarlyStopping;
-            }
         };
-        if ended == Ended::EarlyStopping
-            && let Some(best) = best
-        {
-            self.set_variables(&best)?;
-        }
+        // What is saved is the state to go on from, which is not that of the best epoch.
         if let Some(checkpoint) = &options.checkpoint {
             self.save_checkpoint(&checkpoint.path, progress)?;
         }
+        if matches!(ended, Ended::EarlyStopping | Ended::Epochs)
+            && options.early_stopping.as_ref().is_some_and(|stopping| stopping.restore_best)
+            && let Some(best) = &progress.best_variables
+        {
+            self.set_variables(best)?;
+        }
         self.update_model()?;
         Ok(ended)
+    }
+
+    /// Decides what follows from the epoch that was recorded last.
+    fn end_epoch(
+        &mut self,
+        progress: &mut Progress,
+        options: &FitOptions,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let Some(last) = progress.history.last().cloned() else { return Ok(()) };
+        if let Some(plateau) = &options.plateau
+            && let Some(value) = last.get(&plateau.monitor)
+            && plateau.observe(&mut progress.plateau, value, last.learning_rate)
+        {
+            progress.factor = Some(progress.factor.unwrap_or(1.0) * plateau.factor);
+            tell(Event::Plateau { learning_rate: (last.learning_rate * plateau.factor).max(plateau.min_rate) });
+        }
+        if let Some(stopping) = &options.early_stopping
+            && let Some(value) = last.get(&stopping.monitor)
+            && stopping.observe(&mut progress.stopping, value) == Verdict::Best
+        {
+            progress.best_variables = stopping.restore_best.then(|| self.variables()).transpose()?;
+        }
+        if let Some(checkpoint) = &options.checkpoint {
+            if checkpoint.is_due(progress.epoch) {
+                self.save_checkpoint(&checkpoint.path, progress)?;
+            }
+            if let Some((path, monitor)) = &checkpoint.best
+                && let Some(value) = last.get(monitor)
+                && checkpoint.is_best(&mut progress.best, value)
+            {
+                self.save_checkpoint(path, progress)?;
+            }
+        }
+        Ok(())
     }
 
     /// The rest of one epoch; says why the training ends in the middle of it, if it does.
@@ -319,7 +274,8 @@ impl Trainer {
             scope.spawn(move || {
                 for chunk in positions.chunks(options.batch_size) {
                     // Nobody listens any more once the training has ended.
-                    if send.send(data.batch(chunk, epoch)).is_err() {
+                    let batch = read_batch(chunk.len(), || data.batch(chunk, epoch));
+                    if send.send(batch).is_err() {
                         break;
                     }
                 }
@@ -443,7 +399,7 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         let positions: Vec<usize> = (0..data.len()).collect();
         for chunk in positions.chunks(batch_size.max(1)) {
-            let batch = data.plain_batch(chunk)?;
+            let batch = read_batch(chunk.len(), || data.plain_batch(chunk))?;
             let result = self.evaluate_batch(&batch)?;
             seen(&batch, &result)?;
         }
@@ -458,6 +414,10 @@ fn check(options: &FitOptions, data: &dyn DataSource, validation: Option<&dyn Da
     }
     if options.batch_size == 0 {
         return wrong("a batch needs at least one sample".into());
+    }
+    options.schedule.as_ref().map_or(Ok(()), Schedule::check)?;
+    if let Some(factor) = options.plateau.as_ref().map(|plateau| plateau.factor).filter(|f| !(0.0..1.0).contains(f)) {
+        return wrong(format!("a factor of {factor} does not lower the learning rate; give one from 0 to below 1"));
     }
     let monitors = options.early_stopping.iter().map(|stopping| &stopping.monitor);
     let monitors = monitors.chain(options.plateau.iter().map(|plateau| &plateau.monitor));

@@ -4,6 +4,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::TrainError;
+
 /// A learning rate by step (`keras.optimizers.schedules`). Steps count batches from 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,6 +81,51 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// Refuses numbers that make no schedule.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`], which says what would.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let wrong = |what: String| Err(TrainError::Setting { what });
+        let (steps, numbers) = match self {
+            Schedule::Constant(rate) => (1, vec![*rate]),
+            Schedule::ExponentialDecay { initial, steps, rate, .. }
+            | Schedule::InverseTimeDecay { initial, steps, rate, .. } => (*steps, vec![*initial, *rate]),
+            Schedule::CosineDecay { initial, steps, alpha, warmup } => {
+                (*steps, vec![*initial, *alpha, warmup.map_or(0.0, |(target, _)| target)])
+            }
+            Schedule::CosineDecayRestarts { initial, steps, t_mul, m_mul, alpha } => {
+                if *t_mul < 1.0 {
+                    return wrong(format!(
+                        "restarts with t_mul = {t_mul} come ever faster until none are left; it must be 1 or more"
+                    ));
+                }
+                (*steps, vec![*initial, *t_mul, *m_mul, *alpha])
+            }
+            Schedule::PiecewiseConstantDecay { boundaries, values } => {
+                if values.len() != boundaries.len() + 1 {
+                    let (values, boundaries) = (values.len(), boundaries.len());
+                    return wrong(format!(
+                        "{boundaries} boundaries lie between {} values, not {values}",
+                        boundaries + 1
+                    ));
+                }
+                if let Some(pair) = boundaries.windows(2).find(|pair| pair[0] >= pair[1]) {
+                    return wrong(format!("the boundaries must rise, and {} follows {}", pair[1], pair[0]));
+                }
+                (1, values.clone())
+            }
+            Schedule::PolynomialDecay { initial, steps, end, power, .. } => (*steps, vec![*initial, *end, *power]),
+        };
+        if steps == 0 {
+            return wrong("a learning rate cannot fall in 0 steps; give 1 or more".into());
+        }
+        match numbers.into_iter().find(|number| !number.is_finite() || *number < 0.0) {
+            Some(number) => wrong(format!("a schedule cannot be made of {number}; its numbers are 0 or more")),
+            None => Ok(()),
+        }
+    }
+
     /// The learning rate of a step.
     pub fn rate(&self, step: u64) -> f64 {
         let share = |steps: u64, staircase: bool| {
@@ -132,6 +179,29 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn schedules_survive_json_and_senseless_ones_are_refused() {
+        let warm = Schedule::CosineDecay { initial: 0.01, steps: 20, alpha: 0.1, warmup: Some((0.2, 5)) };
+        let stairs = Schedule::PiecewiseConstantDecay { boundaries: vec![3, 12], values: vec![0.3, 0.2, 0.1] };
+        for schedule in [Schedule::Constant(0.1), warm, stairs] {
+            schedule.check().unwrap();
+            let text = serde_json::to_string(&schedule).unwrap();
+            assert_eq!(serde_json::from_str::<Schedule>(&text).unwrap(), schedule, "{text}");
+        }
+        let refused = |schedule: Schedule| schedule.check().unwrap_err().to_string();
+        let stairs = |boundaries: &[u64]| Schedule::PiecewiseConstantDecay {
+            boundaries: boundaries.to_vec(),
+            values: vec![0.3, 0.2, 0.1],
+        };
+        assert!(refused(stairs(&[3])).contains("between 2 values, not 3"));
+        assert!(refused(stairs(&[3, 3])).contains("must rise"));
+        let exponential = |steps, rate| Schedule::ExponentialDecay { initial: 0.1, steps, rate, staircase: false };
+        assert!(refused(exponential(0, 0.5)).contains("0 steps"));
+        assert!(refused(exponential(5, f64::NAN)).contains("NaN"));
+        let restarts = Schedule::CosineDecayRestarts { initial: 0.1, steps: 5, t_mul: 0.5, m_mul: 1.0, alpha: 0.0 };
+        assert!(refused(restarts).contains("t_mul"));
+    }
 
     /// Values of `keras.optimizers.schedules` 3.15 (backend jax) at steps 0, 3, 10, 17 and 40.
     #[test]

@@ -308,6 +308,13 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::Data`] when a variable is missing, unknown or of another shape; nothing is changed then.
     pub fn set_variables(&mut self, values: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
+        self.check_variables(values)?;
+        let own: Vec<String> = self.store.names().map(String::from).collect();
+        own.iter().enumerate().try_for_each(|(index, name)| self.store.write(index, &values[name]))
+    }
+
+    /// Refuses what [`Trainer::set_variables`] refuses.
+    pub(super) fn check_variables(&self, values: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
         let own: Vec<String> = self.store.names().map(String::from).collect();
         let wrong = |what: String| Err(TrainError::Data { what });
         if let Some(name) = own.iter().find(|name| !values.contains_key(*name)) {
@@ -316,8 +323,7 @@ impl Trainer {
         if let Some(name) = values.keys().find(|name| !own.contains(name)) {
             return wrong(format!("this training has no `{name}`; it was saved with another optimizer or model"));
         }
-        self.store.check(values)?;
-        own.iter().enumerate().try_for_each(|(index, name)| self.store.write(index, &values[name]))
+        self.store.check(values)
     }
 
     /// Gives the model its trained weights (their moving averages, where the optimizer keeps some).

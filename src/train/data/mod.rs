@@ -10,6 +10,7 @@ mod order;
 pub use arrays::Arrays;
 pub use augment::Augment;
 pub use batch::Batch;
+pub(super) use batch::read_batch;
 pub use generator::Generator;
 pub use image_folder::ImageFolder;
 pub use order::order;
