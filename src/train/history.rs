@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 use crate::tensor::write_atomically;
 
+/// JSON has no NaN and no infinity; a metric that is none comes as `null`.
+fn numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let numbers = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+}
+
 /// One epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
@@ -19,7 +25,7 @@ pub struct Epoch {
     /// Mean loss over the epoch while the weights changed, penalties included.
     pub loss: f64,
     /// Metrics over the epoch while the weights changed.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "numbers")]
     pub metrics: BTreeMap<String, f64>,
     /// Loss on the validation data after the epoch.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -139,7 +145,11 @@ impl History {
             mesh.draw().map_err(wrong)?;
             for (number, name) in names.iter().enumerate() {
                 let color = Palette99::pick(number).to_rgba();
-                let series = chart.draw_series(LineSeries::new(line(name), color.stroke_width(2))).map_err(wrong)?;
+                let points = line(name);
+                // A line through one point would not be seen.
+                let size = if points.len() == 1 { 3 } else { 0 };
+                let series = LineSeries::new(points, color.filled().stroke_width(2)).point_size(size);
+                let series = chart.draw_series(series).map_err(wrong)?;
                 series
                     .label(name.as_str())
                     .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
@@ -162,4 +172,74 @@ fn file(path: &Path, what: impl Into<String>) -> TrainError {
 fn write(path: &Path, text: String) -> Result<(), TrainError> {
     let written = write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()));
     written.map_err(|e| file(path, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(epochs: u64) -> History {
+        let epoch = |number: u64| Epoch {
+            epoch: number,
+            batches: 57 * number,
+            loss: 2.3 * 0.83f64.powi(number as i32),
+            metrics: BTreeMap::from([
+                ("accuracy".to_string(), 1.0 - 0.9 * 0.8f64.powi(number as i32)),
+                ("val_accuracy".to_string(), 0.97 - 0.9 * 0.8f64.powi(number as i32)),
+            ]),
+            val_loss: Some(0.1 + 2.2 * 0.8f64.powi(number as i32)),
+            learning_rate: 1e-3,
+            samples_per_second: 1234.5,
+        };
+        History { epochs: (1..=epochs).map(epoch).collect() }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (json, csv) = (folder.path().join("h.json"), folder.path().join("h.csv"));
+        let mut history = history(3);
+        history.epochs[1].val_loss = None;
+        history.write_json_lines(&json).unwrap();
+        let text = std::fs::read_to_string(&json).unwrap();
+        let read: Vec<Epoch> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read, history.epochs);
+        history.epochs[2].metrics.insert("accuracy".into(), f64::NAN);
+        let again: History = serde_json::from_str(&serde_json::to_string(&history).unwrap()).unwrap();
+        assert!(again.epochs[2].metrics["accuracy"].is_nan());
+        history.write_csv(&csv).unwrap();
+        let text = std::fs::read_to_string(&csv).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "epoch,loss,val_loss,accuracy,val_accuracy,learning_rate");
+        assert!(lines[2].starts_with(&format!("2,{},,", history.epochs[1].loss)), "{text}");
+        assert!(lines.iter().all(|line| line.split(',').count() == 6), "{text}");
+    }
+
+    #[test]
+    fn every_number_is_drawn_and_so_is_a_single_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("h.svg");
+        for (epochs, mark, count) in [(12, "<polyline", 8), (1, "<circle", 4)] {
+            history(epochs).write_plot(&path).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(["val_loss", "accuracy", "val_accuracy"].iter().all(|name| text.contains(name)));
+            assert!(text.matches(mark).count() >= count, "{} in {text}", text.matches(mark).count());
+        }
+        assert!(History::default().write_plot(&path).unwrap_err().to_string().contains("no epoch"));
+    }
+
+    /// Sums and best values go through a checkpoint's JSON; a last bit lost there would make a resumed training another one.
+    #[test]
+    fn numbers_keep_their_bits_in_json() {
+        use rand::{Rng, SeedableRng};
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..20_000 {
+            let number = f64::from_bits(random.next_u64());
+            if number.is_finite() {
+                let text = serde_json::to_string(&number).unwrap();
+                let read: f64 = serde_json::from_str(&text).unwrap();
+                assert_eq!(read.to_bits(), number.to_bits(), "{text}");
+            }
+        }
+    }
 }
