@@ -9,6 +9,7 @@ mod evaluate;
 mod explain;
 mod info;
 mod inputs;
+mod onnx_test;
 mod predict;
 mod profile;
 mod progress;
@@ -52,6 +53,8 @@ enum Verb {
     Evaluate(evaluate::EvaluateArgs),
     /// A model's outputs for any number of samples, batch by batch.
     Predict(predict::PredictArgs),
+    /// Run the folders of ONNX's backend tests: pass, fail or unsupported each; exit 1 on any fail.
+    OnnxTest(onnx_test::OnnxTestArgs),
     /// Time a model: cold start by phases, then repeated runs.
     Bench(bench::BenchArgs),
 }
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Verb::Train(args) => train::run(&args),
         Verb::Evaluate(args) => evaluate::run(&args),
         Verb::Predict(args) => predict::run(&args),
+        Verb::OnnxTest(args) => onnx_test::run(&args),
         Verb::Bench(args) => bench::run(&args),
     };
     match done {

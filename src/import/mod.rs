@@ -1,6 +1,7 @@
 //! Models from files.
 
 pub mod keras;
+pub mod onnx;
 mod picture;
 mod weights;
 
@@ -20,6 +21,9 @@ pub enum ImportError {
     /// The file is not what it should be.
     #[error(transparent)]
     File(#[from] keras::FileError),
+    /// An ONNX model cannot be read.
+    #[error(transparent)]
+    Onnx(#[from] onnx::OnnxError),
     /// Stored weights and layers do not fit together.
     #[error(transparent)]
     Assign(#[from] keras::AssignError),

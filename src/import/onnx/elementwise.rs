@@ -1,0 +1,352 @@
+//! Functions of one, two and more elements.
+
+use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsupported};
+use super::tensor::{Elem, HostData, HostTensor, elements};
+use crate::graph::ValueId;
+use crate::ops::{Binary, BinaryFn, UnaryFn};
+use crate::tensor::Shape;
+
+/// The functions of one element that an op amounts to, one after the other.
+fn steps(call: &Call<'_>) -> Option<Vec<UnaryFn>> {
+    let alpha = |default| call.float("alpha", default);
+    Some(match call.op() {
+        "Relu" => vec![UnaryFn::Relu],
+        "LeakyRelu" => vec![UnaryFn::LeakyRelu { negative_slope: alpha(0.01) }],
+        "Elu" => vec![UnaryFn::Elu { alpha: alpha(1.0) }],
+        "Selu" => {
+            let (a, g) = if call.opset < 6 { (1.6732, 1.0507) } else { (1.673_263_2, 1.050_701) };
+            let scale = call.float("gamma", g);
+            vec![UnaryFn::Elu { alpha: alpha(a) }, UnaryFn::Affine { scale, offset: 0.0 }]
+        }
+        "Celu" => vec![UnaryFn::Celu { alpha: alpha(1.0) }],
+        "Sigmoid" => vec![UnaryFn::Sigmoid],
+        "HardSigmoid" => vec![UnaryFn::HardSigmoid { alpha: alpha(0.2), beta: call.float("beta", 0.5) }],
+        "HardSwish" => vec![UnaryFn::HardSilu],
+        "Tanh" => vec![UnaryFn::Tanh],
+        "Softplus" => vec![UnaryFn::Softplus],
+        "Softsign" => vec![UnaryFn::Softsign],
+        "Mish" => vec![UnaryFn::Mish],
+        "Exp" => vec![UnaryFn::Exp],
+        "Log" => vec![UnaryFn::Log],
+        "Sqrt" => vec![UnaryFn::Sqrt],
+        "Reciprocal" => vec![UnaryFn::Reciprocal],
+        "ThresholdedRelu" => vec![UnaryFn::Threshold { threshold: alpha(1.0), value: 0.0 }],
+        "Shrink" => {
+            let (threshold, bias) = (call.float("lambd", 0.5), call.float("bias", 0.0));
+            if bias == 0.0 {
+                vec![UnaryFn::HardShrink { threshold }]
+            } else if bias == threshold {
+                vec![UnaryFn::SoftShrink { threshold }]
+            } else {
+                return None;
+            }
+        }
+        "Gelu" if call.string("approximate", "none") == "tanh" => vec![UnaryFn::GeluTanh],
+        "Gelu" => vec![UnaryFn::Gelu],
+        "Swish" if alpha(1.0) == 1.0 => vec![UnaryFn::Silu],
+        _ => return None,
+    })
+}
+
+/// Functions of one element that only known tensors get.
+fn on_host(op: &str) -> Option<fn(f64) -> f64> {
+    Some(match op {
+        "Floor" => f64::floor,
+        "Ceil" => f64::ceil,
+        "Round" => f64::round_ties_even,
+        "Sin" => f64::sin,
+        "Cos" => f64::cos,
+        "Tan" => f64::tan,
+        "Erf" => libm::erf,
+        _ => return None,
+    })
+}
+
+/// Ops of one input.
+pub(super) fn unary(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let input = call.input(0)?;
+    let elem = input.elem();
+    if let Value::Host(tensor) = input {
+        let value = |function: &dyn Fn(f64) -> f64| {
+            HostTensor::from_f64(tensor.shape.clone(), elem, tensor.to_f64().into_iter().map(function).collect())
+        };
+        let known = match (call.op(), steps(call), on_host(call.op())) {
+            (_, Some(steps), _) => value(&|x| steps.iter().fold(x, |x, step| step.evaluate(x)))?,
+            (_, _, Some(function)) => value(&function)?,
+            ("Not", ..) => value(&|x| f64::from(x == 0.0))?,
+            ("Neg", ..) => value(&|x| -x)?,
+            ("Abs", ..) => value(&f64::abs)?,
+            ("Sign", ..) => value(&|x| if x == 0.0 || x.is_nan() { x } else { x.signum() })?,
+            (op, ..) => return unsupported(format!("{op} with these attributes")),
+        };
+        return Ok(vec![Value::Host(known)]);
+    }
+    let steps = match (call.op(), steps(call)) {
+        (_, Some(steps)) => steps,
+        ("Neg", _) => vec![UnaryFn::Neg],
+        ("Abs", _) => vec![UnaryFn::Abs],
+        ("Not", _) => vec![UnaryFn::Affine { scale: -1.0, offset: 1.0 }],
+        ("Sign", _) => {
+            let id = lower.place(call, input)?;
+            let zero = lower.graph.constant(call.name.clone(), crate::tensor::Tensor::full([1], 0.0));
+            let id = lower.in_any_order(call, &[id], |lower, ids| {
+                let above = lower.emit(call, Binary { function: BinaryFn::Greater }, &[ids[0], zero])?;
+                let below = lower.emit(call, Binary { function: BinaryFn::Less }, &[ids[0], zero])?;
+                lower.emit(call, Binary { function: BinaryFn::Sub }, &[above, below])
+            })?;
+            return Ok(vec![Value::Node(id, elem)]);
+        }
+        (op, _) => return unsupported(format!("{op} of a tensor that is computed at run time, with these attributes")),
+    };
+    let id = lower.place(call, input)?;
+    Ok(vec![Value::Node(chain(lower, call, id, &steps)?, elem)])
+}
+
+/// Functions of one element, one after the other, in whichever order of axes the value has.
+pub(super) fn chain(lower: &mut Lower, call: &Call<'_>, id: ValueId, steps: &[UnaryFn]) -> Result<ValueId, Wrong> {
+    lower.in_any_order(call, &[id], |lower, ids| steps.iter().try_fold(ids[0], |id, &step| lower.unary(call, step, id)))
+}
+
+/// The function behind an op of two or more inputs, and whether it answers with bools.
+fn function_of(op: &str) -> Option<(BinaryFn, bool)> {
+    Some(match op {
+        "Add" | "Sum" | "Mean" => (BinaryFn::Add, false),
+        "Sub" => (BinaryFn::Sub, false),
+        "Mul" => (BinaryFn::Mul, false),
+        "Div" => (BinaryFn::Div, false),
+        "Max" => (BinaryFn::Max, false),
+        "Min" => (BinaryFn::Min, false),
+        "PRelu" => (BinaryFn::Prelu, false),
+        "Equal" => (BinaryFn::Equal, true),
+        "Less" => (BinaryFn::Less, true),
+        "LessOrEqual" => (BinaryFn::LessEqual, true),
+        "Greater" => (BinaryFn::Greater, true),
+        "GreaterOrEqual" => (BinaryFn::GreaterEqual, true),
+        "And" => (BinaryFn::Mul, true),
+        "Or" => (BinaryFn::Max, true),
+        _ => return None,
+    })
+}
+
+/// Ops of two or more inputs, with broadcasting.
+pub(super) fn binary(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let mut values = call.given();
+    if values.len() == 2 {
+        values[1] = aligned(lower, call, &values[0], &values[1])?;
+    }
+    let Some((function, bools)) = function_of(call.op()) else { return unsupported("not an op of elements") };
+    let Some(first) = values.first().cloned() else { return invalid("no inputs") };
+    let count = values.len();
+    let mut total = first;
+    for value in &values[1..] {
+        total = pair(lower, call, function, bools, &total, value)?;
+    }
+    if call.op() == "Mean" {
+        let id = lower.place(call, &total)?;
+        let scale = 1.0 / count as f32;
+        total = Value::Node(chain(lower, call, id, &[UnaryFn::Affine { scale, offset: 0.0 }])?, total.elem());
+    }
+    Ok(vec![total])
+}
+
+/// The second operand as versions before 7 broadcast it: from an axis on; PReLU's slope by channels.
+fn aligned(lower: &mut Lower, call: &Call<'_>, a: &Value, b: &Value) -> Result<Value, Wrong> {
+    let (rank, shape) = (lower.shape(a).len(), lower.shape(b));
+    let axis = match call.op() {
+        "PRelu" if call.opset < 7 && shape.len() == 1 && rank > 1 => 1,
+        "PRelu" => return Ok(b.clone()),
+        _ if call.int("broadcast", 0) != 0 && call.has("axis") => axis_of(call.int("axis", 0), rank)?,
+        _ => return Ok(b.clone()),
+    };
+    let Some(after) = rank.checked_sub(axis + shape.len()) else {
+        return invalid(format!("{shape:?} does not lie at axis {axis} of {rank} axes"));
+    };
+    let full: Vec<usize> = shape.iter().copied().chain(std::iter::repeat_n(1, after)).collect();
+    match b {
+        Value::Host(tensor) => Ok(Value::Host(tensor.reshaped(full)?)),
+        Value::Node(id, elem) => Ok(Value::Node(lower.reshape(call, *id, &full)?, *elem)),
+    }
+}
+
+fn pair(
+    lower: &mut Lower,
+    call: &Call<'_>,
+    function: BinaryFn,
+    bools: bool,
+    a: &Value,
+    b: &Value,
+) -> Result<Value, Wrong> {
+    let elem = if bools { Elem::Bool } else { a.elem() };
+    if let (Value::Host(a), Value::Host(b)) = (a, b) {
+        return Ok(Value::Host(host_pair(function, elem, a, b)?));
+    }
+    if !a.elem().is_float()
+        && matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul | BinaryFn::Div)
+        && !bools
+    {
+        return unsupported("integer arithmetic at run time");
+    }
+    let ids = [lower.place(call, a)?, lower.place(call, b)?];
+    let id = lower.in_any_order(call, &ids, |lower, ids| lower.emit(call, Binary { function }, ids))?;
+    Ok(Value::Node(id, elem))
+}
+
+/// Offsets of a broadcast operand's elements, in the output's order.
+pub(super) fn broadcast_positions(from: &[usize], to: &[usize]) -> Result<Vec<usize>, String> {
+    let (from, to) = (Shape::from(from.to_vec()), Shape::from(to.to_vec()));
+    let count = elements(&to)?;
+    let strides = from.broadcast_strides(&to).ok_or_else(|| format!("{from} does not broadcast to {to}"))?;
+    let own = to.strides();
+    Ok((0..count).map(|i| (0..to.rank()).map(|axis| i / own[axis] % to[axis] * strides[axis]).sum()).collect())
+}
+
+/// The shape that two operands broadcast to.
+pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
+    Shape::from(a.to_vec())
+        .broadcast(&Shape::from(b.to_vec()))
+        .map(|shape| shape.to_vec())
+        .ok_or_else(|| format!("{a:?} and {b:?} do not broadcast"))
+}
+
+fn host_pair(function: BinaryFn, elem: Elem, a: &HostTensor, b: &HostTensor) -> Result<HostTensor, Wrong> {
+    let shape = broadcast(&a.shape, &b.shape)?;
+    let (at, bt) = (broadcast_positions(&a.shape, &shape)?, broadcast_positions(&b.shape, &shape)?);
+    let (a, b) = (a.take(shape.clone(), &at)?, b.take(shape.clone(), &bt)?);
+    if let (HostData::Ints(a), HostData::Ints(b)) = (&a.data, &b.data) {
+        let values = a.iter().zip(b).map(|(&a, &b)| int_pair(function, a, b)).collect::<Option<Vec<i64>>>();
+        return match values {
+            Some(values) => Ok(HostTensor::ints(shape, elem, values)),
+            None => invalid("division of integers by zero"),
+        };
+    }
+    let values = a.to_f64().into_iter().zip(b.to_f64()).map(|(a, b)| function.evaluate(a, b)).collect();
+    Ok(HostTensor::from_f64(shape, elem, values)?)
+}
+
+fn int_pair(function: BinaryFn, a: i64, b: i64) -> Option<i64> {
+    Some(match function {
+        BinaryFn::Add => a.wrapping_add(b),
+        BinaryFn::Sub => a.wrapping_sub(b),
+        BinaryFn::Mul => a.wrapping_mul(b),
+        BinaryFn::Div if b == 0 => return None,
+        BinaryFn::Div => a.wrapping_div(b),
+        BinaryFn::Max => a.max(b),
+        BinaryFn::Min => a.min(b),
+        BinaryFn::Prelu => {
+            if a >= 0 {
+                a
+            } else {
+                a.wrapping_mul(b)
+            }
+        }
+        BinaryFn::Equal => i64::from(a == b),
+        BinaryFn::Less => i64::from(a < b),
+        BinaryFn::LessEqual => i64::from(a <= b),
+        BinaryFn::Greater => i64::from(a > b),
+        BinaryFn::GreaterEqual => i64::from(a >= b),
+    })
+}
+
+/// `Clip`: bounds are attributes before version 11, inputs since.
+pub(super) fn clip(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let mut value = call.input(0)?.clone();
+    let bounds = [(1, "min", BinaryFn::Max), (2, "max", BinaryFn::Min)];
+    let fixed = |position: usize, name: &str, default: f32| match call.optional(position) {
+        _ if call.opset < 11 => Some(call.float(name, default)),
+        None => Some(default),
+        Some(Value::Host(bound)) => bound.to_f64().first().map(|&bound| bound as f32),
+        Some(Value::Node(..)) => None,
+    };
+    let limits = (fixed(1, "min", f32::NEG_INFINITY), fixed(2, "max", f32::INFINITY));
+    if let (Value::Node(id, elem), (Some(low), Some(high))) = (&value, limits)
+        && low <= high
+    {
+        let (id, elem) = (*id, *elem);
+        let function = match (low, high) {
+            (0.0, 6.0) => UnaryFn::Relu6,
+            (0.0, f32::INFINITY) => UnaryFn::Relu,
+            _ => UnaryFn::Clip { low, high },
+        };
+        return Ok(vec![Value::Node(chain(lower, call, id, &[function])?, elem)]);
+    }
+    for (position, name, function) in bounds {
+        let bound = if call.opset < 11 {
+            match call.has(name) {
+                true => {
+                    Some(Value::Host(HostTensor::from_f64(vec![], value.elem(), vec![call.float(name, 0.0).into()])?))
+                }
+                false => None,
+            }
+        } else {
+            call.optional(position).cloned()
+        };
+        if let Some(bound) = bound {
+            value = pair(lower, call, function, false, &value, &bound)?;
+        }
+    }
+    Ok(vec![value])
+}
+
+/// `Pow` with a known exponent that is a small whole number or a half; of known tensors any.
+pub(super) fn pow(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let (base, exponent) = (call.input(0)?.clone(), aligned(lower, call, call.input(0)?, call.input(1)?)?);
+    let elem = base.elem();
+    if let (Value::Host(a), Value::Host(b)) = (&base, &exponent) {
+        let shape = broadcast(&a.shape, &b.shape)?;
+        let a = a.take(shape.clone(), &broadcast_positions(&a.shape, &shape)?)?.to_f64();
+        let b = b.take(shape.clone(), &broadcast_positions(&b.shape, &shape)?)?.to_f64();
+        let values = a.into_iter().zip(b).map(|(a, b)| a.powf(b)).collect();
+        return Ok(vec![Value::Host(HostTensor::from_f64(shape, elem, values)?)]);
+    }
+    let Value::Host(exponent) = &exponent else { return unsupported("an exponent that is computed at run time") };
+    let (powers, shape) = (exponent.to_f64(), broadcast(&lower.shape(&base), &exponent.shape)?);
+    let Some(&power) = powers.first() else { return invalid("an exponent without elements") };
+    if powers.iter().any(|&other| other != power) || shape != lower.shape(&base) {
+        return unsupported("different exponents for a tensor that is computed at run time");
+    }
+    let id = lower.place(call, &base)?;
+    let whole = power.abs() as u32;
+    let id = lower.in_any_order(call, &[id], |lower, ids| {
+        let x = ids[0];
+        let result = match power.abs() {
+            0.5 => lower.unary(call, UnaryFn::Sqrt, x)?,
+            2.0 => lower.unary(call, UnaryFn::Square, x)?,
+            p if p.fract() == 0.0 && (1.0..=16.0).contains(&p) => {
+                let mut product = x;
+                for _ in 1..whole {
+                    product = lower.emit(call, Binary { function: BinaryFn::Mul }, &[product, x])?;
+                }
+                product
+            }
+            _ => return unsupported(format!("the exponent {power} for a tensor that is computed at run time")),
+        };
+        if power < 0.0 { lower.unary(call, UnaryFn::Reciprocal, result) } else { Ok(result) }
+    })?;
+    Ok(vec![Value::Node(id, elem)])
+}
+
+/// `Where` of known tensors, or with finite operands of a condition that is computed at run time.
+pub(super) fn choose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let (Value::Host(condition), a, b) = (call.input(0)?, call.input(1)?, call.input(2)?) else {
+        return unsupported("a condition that is computed at run time");
+    };
+    if let [Some(&one)] = [condition.to_f64().first()]
+        && condition.len() == 1
+        && lower.shape(a) == lower.shape(b)
+    {
+        return Ok(vec![if one != 0.0 { a.clone() } else { b.clone() }]);
+    }
+    let (Value::Host(a), Value::Host(b)) = (a, b) else {
+        return unsupported("operands that are computed at run time");
+    };
+    let shape = broadcast(&broadcast(&condition.shape, &a.shape)?, &b.shape)?;
+    let spread = |tensor: &HostTensor| tensor.take(shape.clone(), &broadcast_positions(&tensor.shape, &shape)?);
+    let (condition, first, second) = (spread(condition)?.to_f64(), spread(a)?, spread(b)?);
+    if let (HostData::Ints(x), HostData::Ints(y)) = (&first.data, &second.data) {
+        let values = condition.iter().zip(x.iter().zip(y)).map(|(&c, (&x, &y))| if c != 0.0 { x } else { y }).collect();
+        return Ok(vec![Value::Host(HostTensor::ints(shape, a.elem, values))]);
+    }
+    let both = first.to_f64().into_iter().zip(second.to_f64());
+    let values = condition.iter().zip(both).map(|(&c, (x, y))| if c != 0.0 { x } else { y }).collect();
+    Ok(vec![Value::Host(HostTensor::from_f64(shape, a.elem, values)?)])
+}

@@ -1,0 +1,298 @@
+//! What every op's translation uses: values that are known or computed, a node's attributes, and the graph being built.
+//!
+//! Graph values keep ONNX's axis order (`[batch, channels, spatial..]`). A value that was computed with its channels last
+//! has that form remembered as its twin, and whoever can work on the twin does, so that no transpose stays between them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::proto::{AttributeProto, NodeProto};
+use super::tensor::{Elem, HostTensor, read_tensor};
+use crate::error::GraphError;
+use crate::graph::{Graph, ValueId};
+use crate::ops::{Dim, Op, Reshape, Transpose, Unary, UnaryFn};
+
+/// Why a node has no translation.
+#[derive(Debug)]
+pub(super) enum Wrong {
+    /// It may be fine, but is not supported.
+    Unsupported(String),
+    /// The node contradicts itself or its inputs.
+    Invalid(String),
+}
+
+impl From<String> for Wrong {
+    fn from(what: String) -> Wrong {
+        Wrong::Invalid(what)
+    }
+}
+
+impl From<GraphError> for Wrong {
+    fn from(error: GraphError) -> Wrong {
+        Wrong::Invalid(error.to_string())
+    }
+}
+
+/// Refuses a node that another reader might accept.
+pub(super) fn unsupported<T>(what: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong::Unsupported(what.into()))
+}
+
+/// Refuses a node that is wrong in itself.
+pub(super) fn invalid<T>(what: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong::Invalid(what.into()))
+}
+
+/// An ONNX value.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// Its elements are known.
+    Host(HostTensor),
+    /// It is computed at run time, as `f32` whatever its type in the file.
+    Node(ValueId, Elem),
+}
+
+impl Value {
+    pub fn elem(&self) -> Elem {
+        match self {
+            Value::Host(tensor) => tensor.elem,
+            Value::Node(_, elem) => *elem,
+        }
+    }
+}
+
+/// The outputs of a node's translation.
+pub(super) type Lowered = Result<Vec<Value>, Wrong>;
+
+/// A node with its inputs at hand.
+pub(super) struct Call<'a> {
+    pub node: &'a NodeProto,
+    /// For errors and prints.
+    pub name: String,
+    /// The version of the op set that it was written for.
+    pub opset: i64,
+    /// Absent optional inputs are `None`.
+    pub inputs: Vec<Option<Value>>,
+    /// Where external data lies.
+    pub folder: &'a Path,
+}
+
+impl Call<'_> {
+    pub fn op(&self) -> &str {
+        &self.node.op_type
+    }
+
+    fn attribute(&self, name: &str) -> Option<&AttributeProto> {
+        self.node.attribute.iter().find(|attribute| attribute.name == name)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.attribute(name).is_some()
+    }
+
+    pub fn int(&self, name: &str, default: i64) -> i64 {
+        self.attribute(name).map_or(default, |attribute| attribute.i)
+    }
+
+    pub fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |attribute| attribute.f)
+    }
+
+    pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        self.attribute(name).map(|attribute| attribute.ints.clone())
+    }
+
+    pub fn floats(&self, name: &str) -> Option<Vec<f32>> {
+        self.attribute(name).map(|attribute| attribute.floats.clone())
+    }
+
+    pub fn string(&self, name: &str, default: &str) -> String {
+        self.attribute(name).map_or(default.to_string(), |attribute| String::from_utf8_lossy(&attribute.s).to_string())
+    }
+
+    pub fn tensor(&self, name: &str) -> Result<Option<HostTensor>, Wrong> {
+        match self.attribute(name).and_then(|attribute| attribute.t.as_ref()) {
+            Some(proto) => Ok(Some(read_tensor(proto, self.folder)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A required input.
+    pub fn input(&self, position: usize) -> Result<&Value, Wrong> {
+        match self.optional(position) {
+            Some(value) => Ok(value),
+            None => invalid(format!("input {position} is missing")),
+        }
+    }
+
+    pub fn optional(&self, position: usize) -> Option<&Value> {
+        self.inputs.get(position)?.as_ref()
+    }
+
+    /// All inputs that are given.
+    pub fn given(&self) -> Vec<Value> {
+        self.inputs.iter().flatten().cloned().collect()
+    }
+
+    /// An optional input whose elements must be known.
+    pub fn known(&self, position: usize) -> Result<Option<&HostTensor>, Wrong> {
+        match self.optional(position) {
+            None => Ok(None),
+            Some(Value::Host(tensor)) => Ok(Some(tensor)),
+            Some(Value::Node(..)) => unsupported(format!("input {position} is computed at run time; it must be known")),
+        }
+    }
+
+    /// Integers that an attribute held in older versions of the op and an input holds since.
+    pub fn ints_or_input(&self, attribute: &str, position: usize) -> Result<Option<Vec<i64>>, Wrong> {
+        match self.ints(attribute) {
+            Some(values) => Ok(Some(values)),
+            None => Ok(self.known(position)?.map(HostTensor::to_i64).transpose()?),
+        }
+    }
+
+    /// Whether a later output is asked for.
+    pub fn wants_output(&self, position: usize) -> bool {
+        self.node.output.get(position).is_some_and(|name| !name.is_empty())
+    }
+}
+
+/// An axis counted from the end when it is negative.
+pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, Wrong> {
+    let counted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+    match counted.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank) {
+        Some(axis) => Ok(axis),
+        None => invalid(format!("axis {axis} of {rank} axes")),
+    }
+}
+
+/// Axes counted from the end where they are negative.
+pub(super) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Wrong> {
+    axes.iter().map(|&axis| axis_of(axis, rank)).collect()
+}
+
+/// `[0, 2, .., rank - 1, 1]`: channels go last.
+fn channels_to_end(rank: usize) -> Vec<usize> {
+    std::iter::once(0).chain(2..rank).chain([1]).collect()
+}
+
+/// `[0, rank - 1, 1, .., rank - 2]`: channels come back.
+fn channels_to_front(rank: usize) -> Vec<usize> {
+    [0, rank - 1].into_iter().chain(1..rank - 1).collect()
+}
+
+/// The graph being built.
+#[derive(Default)]
+pub(super) struct Lower {
+    pub graph: Graph,
+    /// Values by their ONNX names.
+    pub values: HashMap<String, Value>,
+    twins: HashMap<ValueId, ValueId>,
+}
+
+impl Lower {
+    pub fn shape(&self, value: &Value) -> Vec<usize> {
+        match value {
+            Value::Host(tensor) => tensor.shape.clone(),
+            Value::Node(id, _) => self.graph.ty(*id).shape.to_vec(),
+        }
+    }
+
+    /// The value in the graph, as a constant if it is known.
+    pub fn place(&mut self, call: &Call<'_>, value: &Value) -> Result<ValueId, Wrong> {
+        match value {
+            Value::Node(id, _) => Ok(*id),
+            Value::Host(tensor) => Ok(self.graph.constant(call.name.clone(), tensor.to_tensor()?)),
+        }
+    }
+
+    pub fn emit(&mut self, call: &Call<'_>, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Wrong> {
+        Ok(self.graph.node(call.name.clone(), op, inputs)?)
+    }
+
+    pub fn unary(&mut self, call: &Call<'_>, function: UnaryFn, input: ValueId) -> Result<ValueId, Wrong> {
+        self.emit(call, Unary { function }, &[input])
+    }
+
+    pub fn reshape(&mut self, call: &Call<'_>, input: ValueId, shape: &[usize]) -> Result<ValueId, Wrong> {
+        super::tensor::elements(shape)?;
+        if self.graph.ty(input).shape.to_vec() == shape {
+            return Ok(input);
+        }
+        self.emit(call, Reshape { dims: shape.iter().map(|&size| Dim::Size(size)).collect() }, &[input])
+    }
+
+    pub fn transpose(&mut self, call: &Call<'_>, input: ValueId, perm: Vec<usize>) -> Result<ValueId, Wrong> {
+        if perm.iter().copied().eq(0..perm.len()) {
+            return Ok(input);
+        }
+        self.emit(call, Transpose { perm }, &[input])
+    }
+
+    /// The form with channels last that a value was computed in, if it was.
+    pub fn twin(&self, value: ValueId) -> Option<ValueId> {
+        self.twins.get(&value).copied()
+    }
+
+    /// A value of at least three axes with its channels last.
+    pub fn channels_last(&mut self, call: &Call<'_>, value: ValueId) -> Result<ValueId, Wrong> {
+        if let Some(twin) = self.twin(value) {
+            return Ok(twin);
+        }
+        let rank = self.graph.ty(value).shape.rank();
+        if rank < 3 {
+            return Ok(value);
+        }
+        let twin = self.transpose(call, value, channels_to_end(rank))?;
+        self.twins.insert(value, twin);
+        Ok(twin)
+    }
+
+    /// The value in ONNX's order that a value with channels last stands for.
+    pub fn channels_first(&mut self, call: &Call<'_>, twin: ValueId) -> Result<ValueId, Wrong> {
+        let rank = self.graph.ty(twin).shape.rank();
+        if rank < 3 {
+            return Ok(twin);
+        }
+        let value = self.transpose(call, twin, channels_to_front(rank))?;
+        self.twins.insert(value, twin);
+        Ok(value)
+    }
+
+    /// Runs `build` on the twins of `values` if one of them has a twin, all have the same rank or broadcast to it; on the
+    /// values themselves otherwise. `build` must not depend on the order of axes.
+    pub fn in_any_order(
+        &mut self,
+        call: &Call<'_>,
+        values: &[ValueId],
+        build: impl FnOnce(&mut Lower, &[ValueId]) -> Result<ValueId, Wrong>,
+    ) -> Result<ValueId, Wrong> {
+        let rank = values.iter().map(|&id| self.graph.ty(id).shape.rank()).max().unwrap_or(0);
+        if rank < 3 || !values.iter().any(|&id| self.twin(id).is_some() && self.graph.ty(id).shape.rank() == rank) {
+            return build(self, values);
+        }
+        let mut turned = Vec::with_capacity(values.len());
+        for &id in values {
+            let shape = self.graph.ty(id).shape.to_vec();
+            if shape.iter().all(|&size| size == 1) && shape.len() <= 1 {
+                turned.push(id);
+                continue;
+            }
+            let mut full = vec![1; rank - shape.len()];
+            full.extend(&shape);
+            let full = self.reshape(call, id, &full)?;
+            turned.push(self.channels_last(call, full)?);
+        }
+        let twin = build(self, &turned)?;
+        self.channels_first(call, twin)
+    }
+
+    /// Where an axis lies in the twin.
+    pub fn axis_in_twin(axis: usize, rank: usize) -> usize {
+        match axis {
+            0 => 0,
+            1 => rank - 1,
+            axis => axis - 1,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Matrix products, reductions and normalisations.
+
+use super::elementwise::chain;
+use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, axis_of, invalid, unsupported};
+use super::tensor::{HostTensor, elements};
+use crate::graph::ValueId;
+use crate::ops::{
+    BatchNorm, Binary, BinaryFn, Conv, MatMul, Normalize, Reduce, ReduceFn, Softmax, SoftmaxKind, UnaryFn,
+};
+use crate::tensor::{Tensor, Window};
+
+/// A product with known weights `[k, n]`, which is a convolution without spatial axes; of computed operands otherwise.
+fn product(lower: &mut Lower, call: &Call<'_>, a: ValueId, b: ValueId, known: bool) -> Result<ValueId, Wrong> {
+    if known && lower.graph.ty(b).shape.rank() == 2 && lower.graph.ty(a).shape.rank() >= 2 {
+        return lower.emit(call, Conv::new(Window::unit(0), 1), &[a, b]);
+    }
+    lower.emit(call, MatMul { transpose_a: false, transpose_b: false }, &[a, b])
+}
+
+/// `MatMul`, with NumPy's rule for vectors.
+pub(super) fn matmul(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let (a, b) = (call.input(0)?, call.input(1)?);
+    let (mut a_shape, mut b_shape) = (lower.shape(a), lower.shape(b));
+    let (a_rank, b_rank) = (a_shape.len(), b_shape.len());
+    if a_rank == 0 || b_rank == 0 {
+        return invalid("a scalar operand");
+    }
+    if a_rank == 1 {
+        a_shape.insert(0, 1);
+    }
+    if b_rank == 1 {
+        b_shape.push(1);
+    }
+    let known = matches!(b, Value::Host(_));
+    let (x, w) = (lower.place(call, a)?, lower.place(call, b)?);
+    let (x, w) = (lower.reshape(call, x, &a_shape)?, lower.reshape(call, w, &b_shape)?);
+    let y = product(lower, call, x, w, known)?;
+    let mut shape = lower.graph.ty(y).shape.to_vec();
+    if b_rank == 1 {
+        shape.pop();
+    }
+    if a_rank == 1 {
+        shape.remove(shape.len() - if b_rank == 1 { 1 } else { 2 });
+    }
+    Ok(vec![Value::Node(lower.reshape(call, y, &shape)?, a.elem())])
+}
+
+/// `Gemm`: `alpha * a b + beta * c`.
+pub(super) fn gemm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let (a, b) = (call.input(0)?, call.input(1)?);
+    if lower.shape(a).len() != 2 || lower.shape(b).len() != 2 {
+        return invalid("operands of other than two axes");
+    }
+    let known = matches!(b, Value::Host(_));
+    let (mut x, mut w) = (lower.place(call, a)?, lower.place(call, b)?);
+    if call.int("transA", 0) != 0 {
+        x = lower.transpose(call, x, vec![1, 0])?;
+    }
+    if call.int("transB", 0) != 0 {
+        w = lower.transpose(call, w, vec![1, 0])?;
+    }
+    let mut y = product(lower, call, x, w, known)?;
+    let (alpha, beta) = (call.float("alpha", 1.0), call.float("beta", 1.0));
+    if alpha != 1.0 {
+        y = lower.unary(call, UnaryFn::Affine { scale: alpha, offset: 0.0 }, y)?;
+    }
+    if let Some(c) = call.optional(2) {
+        let mut c = lower.place(call, c)?;
+        if beta != 1.0 {
+            c = lower.unary(call, UnaryFn::Affine { scale: beta, offset: 0.0 }, c)?;
+        }
+        y = lower.emit(call, Binary { function: BinaryFn::Add }, &[y, c])?;
+    }
+    Ok(vec![Value::Node(y, a.elem())])
+}
+
+/// What an op does before, while and after it reduces.
+fn reduction(op: &str) -> Option<(Vec<UnaryFn>, ReduceFn, Vec<UnaryFn>)> {
+    Some(match op {
+        "ReduceSum" => (vec![], ReduceFn::Sum, vec![]),
+        "ReduceMean" => (vec![], ReduceFn::Mean, vec![]),
+        "ReduceMax" => (vec![], ReduceFn::Max, vec![]),
+        "ReduceMin" => (vec![], ReduceFn::Min, vec![]),
+        "ReduceL1" => (vec![UnaryFn::Abs], ReduceFn::Sum, vec![]),
+        "ReduceL2" => (vec![UnaryFn::Square], ReduceFn::Sum, vec![UnaryFn::Sqrt]),
+        "ReduceSumSquare" => (vec![UnaryFn::Square], ReduceFn::Sum, vec![]),
+        "ReduceLogSum" => (vec![], ReduceFn::Sum, vec![UnaryFn::Log]),
+        _ => return None,
+    })
+}
+
+/// The reductions: axes are an attribute in older versions and an input since (`ReduceSum` 13, the others 18).
+pub(super) fn reduce(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let input = call.input(0)?.clone();
+    let shape = lower.shape(&input);
+    let axes = call.ints_or_input("axes", 1)?.unwrap_or_default();
+    let axes = if axes.is_empty() {
+        if call.int("noop_with_empty_axes", 0) != 0 { vec![] } else { (0..shape.len()).collect() }
+    } else {
+        axes_of(&axes, shape.len())?
+    };
+    let keepdims = call.int("keepdims", 1) != 0;
+    if let Value::Host(tensor) = &input
+        && let Some(known) = reduce_on_host(call, tensor, &axes, keepdims)?
+    {
+        return Ok(vec![Value::Host(known)]);
+    }
+    let id = lower.place(call, &input)?;
+    if call.op() == "ReduceLogSumExp" {
+        return Ok(vec![Value::Node(log_sum_exp(lower, call, id, axes, keepdims)?, input.elem())]);
+    }
+    let Some((before, function, after)) = reduction(call.op()) else {
+        return unsupported(format!("{} at run time", call.op()));
+    };
+    let id = chain(lower, call, id, &before)?;
+    let id = reduce_over(lower, call, id, function, axes, keepdims)?;
+    let id = chain(lower, call, id, &after)?;
+    Ok(vec![Value::Node(id, input.elem())])
+}
+
+/// Reduces in the order of axes that a value was computed in, where the result has one order only, or all axes.
+fn reduce_over(
+    lower: &mut Lower,
+    call: &Call<'_>,
+    id: ValueId,
+    function: ReduceFn,
+    axes: Vec<usize>,
+    keepdims: bool,
+) -> Result<ValueId, Wrong> {
+    if axes.is_empty() {
+        return Ok(id);
+    }
+    let rank = lower.graph.ty(id).shape.rank();
+    let pixels = axes.len() == rank.saturating_sub(2) && !axes.contains(&0) && !axes.contains(&1);
+    match lower.twin(id) {
+        Some(twin) if keepdims || pixels => {
+            let axes = axes.into_iter().map(|axis| Lower::axis_in_twin(axis, rank)).collect();
+            let twin = lower.emit(call, Reduce { function, axes, keepdims }, &[twin])?;
+            if keepdims { lower.channels_first(call, twin) } else { Ok(twin) }
+        }
+        _ => lower.emit(call, Reduce { function, axes, keepdims }, &[id]),
+    }
+}
+
+/// `m + log(sum(exp(x - m)))` with the largest element `m`.
+fn log_sum_exp(
+    lower: &mut Lower,
+    call: &Call<'_>,
+    x: ValueId,
+    axes: Vec<usize>,
+    keepdims: bool,
+) -> Result<ValueId, Wrong> {
+    let largest = lower.emit(call, Reduce { function: ReduceFn::Max, axes: axes.clone(), keepdims: true }, &[x])?;
+    let shifted = lower.emit(call, Binary { function: BinaryFn::Sub }, &[x, largest])?;
+    let powers = lower.unary(call, UnaryFn::Exp, shifted)?;
+    let sum = lower.emit(call, Reduce { function: ReduceFn::Sum, axes: axes.clone(), keepdims: true }, &[powers])?;
+    let log = lower.unary(call, UnaryFn::Log, sum)?;
+    let y = lower.emit(call, Binary { function: BinaryFn::Add }, &[log, largest])?;
+    let shape = lower.graph.ty(y).shape.to_vec();
+    let rest: Vec<usize> = (0..shape.len()).filter(|axis| keepdims || !axes.contains(axis)).map(|a| shape[a]).collect();
+    lower.reshape(call, y, &rest)
+}
+
+/// Reduces known numbers in double precision; `None` where they are few enough not to be worth it for weights.
+fn reduce_on_host(
+    call: &Call<'_>,
+    tensor: &HostTensor,
+    axes: &[usize],
+    keepdims: bool,
+) -> Result<Option<HostTensor>, Wrong> {
+    let step: fn(f64, f64) -> f64 = match call.op() {
+        "ReduceSum" | "ReduceMean" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum" => |a, b| a + b,
+        "ReduceProd" => |a, b| a * b,
+        "ReduceMax" => |a, b| if b > a || b.is_nan() { b } else { a },
+        "ReduceMin" => |a, b| if b < a || b.is_nan() { b } else { a },
+        _ => return Ok(None),
+    };
+    let shape = &tensor.shape;
+    let full: Vec<usize> = (0..shape.len()).map(|axis| if axes.contains(&axis) { 1 } else { shape[axis] }).collect();
+    let start = match call.op() {
+        "ReduceProd" => 1.0,
+        "ReduceMax" => f64::NEG_INFINITY,
+        "ReduceMin" => f64::INFINITY,
+        _ => 0.0,
+    };
+    let count = elements(&full)?;
+    let mut sums = vec![start; count];
+    let places = super::elementwise::broadcast_positions(&full, shape)?;
+    for (x, place) in tensor.to_f64().into_iter().zip(places) {
+        let x = match call.op() {
+            "ReduceL1" => x.abs(),
+            "ReduceL2" | "ReduceSumSquare" => x * x,
+            _ => x,
+        };
+        sums[place] = step(sums[place], x);
+    }
+    let length = tensor.len() as f64 / count.max(1) as f64;
+    for sum in &mut sums {
+        *sum = match call.op() {
+            "ReduceMean" => *sum / length,
+            "ReduceL2" => sum.sqrt(),
+            "ReduceLogSum" => sum.ln(),
+            _ => *sum,
+        };
+    }
+    if !tensor.elem.is_float() && sums.iter().any(|sum| !sum.is_finite()) {
+        return unsupported("the largest of no integers");
+    }
+    let rest = (0..shape.len()).filter(|axis| keepdims || !axes.contains(axis)).map(|axis| full[axis]).collect();
+    Ok(Some(HostTensor::from_f64(rest, tensor.elem, sums)?))
+}
+
+/// `Softmax`, `LogSoftmax` (over all axes from `axis` on, before version 13) and `Hardmax`-free kin.
+pub(super) fn softmax(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let input = call.input(0)?;
+    let shape = lower.shape(input);
+    let kind = if call.op() == "Softmax" { SoftmaxKind::Softmax } else { SoftmaxKind::LogSoftmax };
+    let axis = axis_of(call.int("axis", if call.opset < 13 { 1 } else { -1 }), shape.len())?;
+    let id = lower.place(call, input)?;
+    let id = if call.opset < 13 && axis + 1 != shape.len() {
+        let flat = lower.reshape(call, id, &[elements(&shape[..axis])?, elements(&shape[axis..])?])?;
+        let soft = lower.emit(call, Softmax { kind, axis: 1 }, &[flat])?;
+        lower.reshape(call, soft, &shape)?
+    } else if let Some(twin) = lower.twin(id) {
+        let twin = lower.emit(call, Softmax { kind, axis: Lower::axis_in_twin(axis, shape.len()) }, &[twin])?;
+        lower.channels_first(call, twin)?
+    } else {
+        lower.emit(call, Softmax { kind, axis }, &[id])?
+    };
+    Ok(vec![Value::Node(id, input.elem())])
+}
+
+/// `BatchNormalization` with given statistics.
+pub(super) fn batch_norm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    if call.int("training_mode", 0) != 0 || (1..5).any(|output| call.wants_output(output)) {
+        return unsupported("training");
+    }
+    if call.int("spatial", 1) == 0 {
+        return unsupported("spatial = 0");
+    }
+    let input = call.input(0)?;
+    let rank = lower.shape(input).len();
+    let x = lower.place(call, input)?;
+    let mut inputs = vec![lower.channels_last(call, x)?];
+    for position in 1..5 {
+        inputs.push(lower.place(call, call.input(position)?)?);
+    }
+    let axis = if rank < 3 { 1 } else { rank - 1 };
+    let y = lower.emit(call, BatchNorm { axis, epsilon: call.float("epsilon", 1e-5) }, &inputs)?;
+    Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
+}
+
+/// `InstanceNormalization`, `LayerNormalization` and `GroupNormalization` (with a scale per channel).
+pub(super) fn normalization(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let input = call.input(0)?;
+    let shape = lower.shape(input);
+    let epsilon = call.float("epsilon", 1e-5);
+    let x = lower.place(call, input)?;
+    let scale = lower.place(call, call.input(1)?)?;
+    let offset = match call.optional(2) {
+        Some(offset) => lower.place(call, offset)?,
+        None => lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0)),
+    };
+    if shape.len() < 2 || (1..3).any(|output| call.wants_output(output)) {
+        return unsupported("statistics as outputs, or an input of fewer than two axes");
+    }
+    let y = match call.op() {
+        "LayerNormalization" => {
+            let first = axis_of(call.int("axis", -1), shape.len())?;
+            lower.emit(call, Normalize { axes: (first..shape.len()).collect(), epsilon }, &[x, scale, offset])?
+        }
+        op => {
+            let groups = if op == "InstanceNormalization" { shape[1] as i64 } else { call.int("num_groups", 0) };
+            let Some(groups) = usize::try_from(groups).ok().filter(|&g| g > 0 && shape[1].is_multiple_of(g)) else {
+                return invalid(format!("{} groups of {} channels", groups, shape[1]));
+            };
+            let of_channels = op == "InstanceNormalization" || call.opset >= 21;
+            let split: Vec<usize> =
+                [shape[0], groups, shape[1] / groups].into_iter().chain(shape[2..].to_vec()).collect();
+            let mut aligned = vec![1; split.len()];
+            aligned[1] = groups;
+            if of_channels {
+                aligned[2] = shape[1] / groups;
+            }
+            let x = lower.reshape(call, x, &split)?;
+            let (scale, offset) = (lower.reshape(call, scale, &aligned)?, lower.reshape(call, offset, &aligned)?);
+            let axes = (2..split.len()).collect();
+            let y = lower.emit(call, Normalize { axes, epsilon }, &[x, scale, offset])?;
+            lower.reshape(call, y, &shape)?
+        }
+    };
+    Ok(vec![Value::Node(y, input.elem())])
+}

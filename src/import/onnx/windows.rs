@@ -1,0 +1,217 @@
+//! Ops of sliding windows: convolutions and pooling.
+
+use super::lower::{Call, Lower, Lowered, Value, Wrong, invalid, unsupported};
+use crate::graph::ValueId;
+use crate::ops::{Binary, BinaryFn, Conv, ConvTranspose, Epilogue, Pool, PoolKind, Reduce, ReduceFn, UnaryFn};
+use crate::tensor::{Padding, Window};
+
+fn sizes(call: &Call<'_>, name: &str, spatial: usize, default: usize) -> Result<Vec<usize>, Wrong> {
+    let Some(values) = call.ints(name) else { return Ok(vec![default; spatial]) };
+    let sizes: Option<Vec<usize>> =
+        values.iter().map(|&value| usize::try_from(value).ok().filter(|&size| size <= 1 << 24)).collect();
+    match sizes.filter(|sizes| sizes.len() == spatial) {
+        Some(sizes) => Ok(sizes),
+        None => invalid(format!("{name} {values:?} for {spatial} spatial axes")),
+    }
+}
+
+/// `pads` as pairs: all that come before, then all that come after.
+fn pads(call: &Call<'_>, spatial: usize) -> Result<Vec<(usize, usize)>, Wrong> {
+    let flat = sizes(call, "pads", 2 * spatial, 0)?;
+    Ok((0..spatial).map(|axis| (flat[axis], flat[axis + spatial])).collect())
+}
+
+fn window(call: &Call<'_>, spatial: usize) -> Result<Window, Wrong> {
+    let padding = match call.string("auto_pad", "NOTSET").as_str() {
+        "SAME_UPPER" => Padding::Same,
+        "SAME_LOWER" => Padding::SameLower,
+        "VALID" => Padding::Valid,
+        "NOTSET" | "" => Padding::Explicit(pads(call, spatial)?),
+        other => return invalid(format!("auto_pad {other}")),
+    };
+    Ok(Window {
+        stride: sizes(call, "strides", spatial, 1)?,
+        dilation: sizes(call, "dilations", spatial, 1)?,
+        padding,
+        ceil_mode: call.int("ceil_mode", 0) != 0,
+    })
+}
+
+fn spatial_axes(shape: &[usize]) -> Result<usize, Wrong> {
+    match shape.len() {
+        rank @ 3..=5 => Ok(rank - 2),
+        rank if rank > 5 => unsupported(format!("{} spatial axes (at most 3)", rank - 2)),
+        rank => invalid(format!("an input of {rank} axes")),
+    }
+}
+
+fn group_count(call: &Call<'_>) -> Result<usize, Wrong> {
+    match usize::try_from(call.int("group", 1)) {
+        Ok(groups) if groups > 0 => Ok(groups),
+        _ => invalid(format!("group {}", call.int("group", 1))),
+    }
+}
+
+/// Places input, weights `[a, b, k..]` as `[k.., b, a]`, and bias.
+fn operands(lower: &mut Lower, call: &Call<'_>, spatial: usize) -> Result<Vec<ValueId>, Wrong> {
+    let x = lower.place(call, call.input(0)?)?;
+    let w = lower.place(call, call.input(1)?)?;
+    if lower.graph.ty(w).shape.rank() != spatial + 2 {
+        return invalid(format!("weights {} for {spatial} spatial axes", lower.graph.ty(w).shape));
+    }
+    let w = lower.transpose(call, w, (2..spatial + 2).chain([1, 0]).collect())?;
+    let mut inputs = vec![lower.channels_last(call, x)?, w];
+    if let Some(bias) = call.optional(2) {
+        inputs.push(lower.place(call, bias)?);
+    }
+    Ok(inputs)
+}
+
+/// `Conv`.
+pub(super) fn conv(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let spatial = spatial_axes(&lower.shape(call.input(0)?))?;
+    let inputs = operands(lower, call, spatial)?;
+    let mut conv = Conv::new(window(call, spatial)?, group_count(call)?);
+    conv.epilogue.bias = inputs.len() > 2;
+    let y = lower.emit(call, conv, &inputs)?;
+    Ok(vec![Value::Node(lower.channels_first(call, y)?, call.input(0)?.elem())])
+}
+
+/// `ConvTranspose`. `output_shape` and `auto_pad` decide the pads: half before, and the odd one after (`SAME_UPPER` before
+/// version 11 and `SAME_LOWER`: before).
+pub(super) fn conv_transpose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let shape = lower.shape(call.input(0)?);
+    let spatial = spatial_axes(&shape)?;
+    let inputs = operands(lower, call, spatial)?;
+    let taps = lower.graph.ty(inputs[1]).shape.to_vec();
+    let stride = sizes(call, "strides", spatial, 1)?;
+    let dilation = sizes(call, "dilations", spatial, 1)?;
+    let mut output_padding = sizes(call, "output_padding", spatial, 0)?;
+    let auto_pad = call.string("auto_pad", "NOTSET");
+    let wanted = match call.ints("output_shape") {
+        Some(sizes) if sizes.len() == spatial || sizes.len() == spatial + 2 => {
+            let sizes = &sizes[sizes.len() - spatial..];
+            match sizes.iter().map(|&size| usize::try_from(size).ok()).collect::<Option<Vec<usize>>>() {
+                Some(sizes) => Some(sizes),
+                None => return invalid(format!("output_shape {sizes:?}")),
+            }
+        }
+        Some(sizes) => return invalid(format!("output_shape {sizes:?} for {spatial} spatial axes")),
+        None if auto_pad.starts_with("SAME") => Some((0..spatial).map(|axis| shape[axis + 2] * stride[axis]).collect()),
+        None => None,
+    };
+    let mut around = if auto_pad == "VALID" { vec![(0, 0); spatial] } else { pads(call, spatial)? };
+    if let Some(wanted) = wanted {
+        for axis in 0..spatial {
+            let input = shape[axis + 2].saturating_sub(1);
+            let full = input * stride[axis] + dilation[axis] * taps[axis].saturating_sub(1) + 1 + output_padding[axis];
+            let total = full.saturating_sub(wanted[axis]);
+            output_padding[axis] += wanted[axis].saturating_sub(full);
+            let small = total / 2;
+            around[axis] = if auto_pad == "SAME_UPPER" { (small, total - small) } else { (total - small, small) };
+        }
+    }
+    let epilogue = Epilogue { bias: inputs.len() > 2, ..Epilogue::default() };
+    let groups = group_count(call)?;
+    let op = ConvTranspose { stride, dilation, pads: around, output_padding, groups, epilogue };
+    let y = lower.emit(call, op, &inputs)?;
+    Ok(vec![Value::Node(lower.channels_first(call, y)?, call.input(0)?.elem())])
+}
+
+/// `MaxPool`, `AveragePool` and `LpPool`.
+pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    if call.wants_output(1) {
+        return unsupported("the positions of the largest elements (the output Indices)");
+    }
+    let input = call.input(0)?;
+    let spatial = spatial_axes(&lower.shape(input))?;
+    let window = window(call, spatial)?;
+    if !call.has("kernel_shape") {
+        return invalid("kernel_shape is missing");
+    }
+    let size = sizes(call, "kernel_shape", spatial, 1)?;
+    let x = lower.place(call, input)?;
+    let mut x = lower.channels_last(call, x)?;
+    let kind = match call.op() {
+        "MaxPool" => PoolKind::Max,
+        "AveragePool" => PoolKind::Average { count_include_pad: call.int("count_include_pad", 0) != 0 },
+        _ => PoolKind::Average { count_include_pad: true },
+    };
+    let power = call.int("p", 2);
+    if call.op() == "LpPool" {
+        x = match power {
+            1 => lower.unary(call, UnaryFn::Abs, x)?,
+            2 => lower.unary(call, UnaryFn::Square, x)?,
+            p => return unsupported(format!("p = {p} (1 and 2 are)")),
+        };
+    }
+    let scale = size.iter().product::<usize>() as f32;
+    let mut y = lower.emit(call, Pool { kind, size, window }, &[x])?;
+    if call.op() == "LpPool" {
+        y = lower.unary(call, UnaryFn::Affine { scale, offset: 0.0 }, y)?;
+        if power == 2 {
+            y = lower.unary(call, UnaryFn::Sqrt, y)?;
+        }
+    }
+    Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
+}
+
+/// `GlobalAveragePool`, `GlobalMaxPool` and `GlobalLpPool`.
+pub(super) fn global_pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let input = call.input(0)?;
+    let rank = lower.shape(input).len();
+    if rank < 2 {
+        return invalid(format!("an input of {rank} axes"));
+    }
+    let x = lower.place(call, input)?;
+    let mut x = lower.channels_last(call, x)?;
+    let function = match call.op() {
+        "GlobalAveragePool" => ReduceFn::Mean,
+        "GlobalMaxPool" => ReduceFn::Max,
+        _ if call.int("p", 2) == 2 => ReduceFn::Sum,
+        _ => return unsupported("p other than 2"),
+    };
+    if function == ReduceFn::Sum {
+        x = lower.unary(call, UnaryFn::Square, x)?;
+    }
+    let mut y = lower.emit(call, Reduce { function, axes: (1..rank - 1).collect(), keepdims: true }, &[x])?;
+    if function == ReduceFn::Sum {
+        y = lower.unary(call, UnaryFn::Sqrt, y)?;
+    }
+    Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
+}
+
+/// `LRN`: `x / (bias + alpha / size * sum(x^2 over neighbouring channels)) ^ beta`, for `beta` 0.5, 0.75 and 1.
+pub(super) fn lrn(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let input = call.input(0)?;
+    let shape = lower.shape(input);
+    let Ok(size @ 1..) = usize::try_from(call.int("size", 0)) else { return invalid("size is missing") };
+    if shape.len() < 3 {
+        return invalid(format!("an input of {} axes", shape.len()));
+    }
+    let x = lower.place(call, input)?;
+    let x = lower.channels_last(call, x)?;
+    let (channels, pixels) = (shape[1], shape[0] * shape[2..].iter().product::<usize>());
+    let squares = lower.unary(call, UnaryFn::Square, x)?;
+    let rows = lower.reshape(call, squares, &[pixels, channels, 1])?;
+    let around = Padding::Explicit(vec![((size - 1) / 2, size / 2)]);
+    let window = Window { padding: around, ..Window::unit(1) };
+    let kind = PoolKind::Average { count_include_pad: true };
+    let means = lower.emit(call, Pool { kind, size: vec![size], window }, &[rows])?;
+    let full = lower.graph.ty(x).shape.to_vec();
+    let means = lower.reshape(call, means, &full)?;
+    let affine = UnaryFn::Affine { scale: call.float("alpha", 1e-4), offset: call.float("bias", 1.0) };
+    let base = lower.unary(call, affine, means)?;
+    let divisor = match call.float("beta", 0.75) {
+        0.5 => lower.unary(call, UnaryFn::Sqrt, base)?,
+        1.0 => base,
+        0.75 => {
+            let half = lower.unary(call, UnaryFn::Sqrt, base)?;
+            let quarter = lower.unary(call, UnaryFn::Sqrt, half)?;
+            lower.emit(call, Binary { function: BinaryFn::Mul }, &[half, quarter])?
+        }
+        beta => return unsupported(format!("beta = {beta} (0.5, 0.75 and 1 are)")),
+    };
+    let y = lower.emit(call, Binary { function: BinaryFn::Div }, &[x, divisor])?;
+    Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
+}
