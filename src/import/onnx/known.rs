@@ -110,11 +110,10 @@ pub(super) fn identity(lower: &mut Lower, call: &Call<'_>) -> Lowered {
 }
 
 /// `OneHot` of known indices.
-pub(super) fn one_hot(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+pub(super) fn one_hot(_: &mut Lower, call: &Call<'_>) -> Lowered {
     let (Some(indices), Some(depth), Some(values)) = (call.known(0)?, call.known(1)?, call.known(2)?) else {
         return invalid("indices, depth and values are needed");
     };
-    let _ = lower;
     let (&[off, on], Some(&depth)) = (&values.to_f64()[..], depth.to_f64().first()) else {
         return invalid("depth and two values are needed");
     };

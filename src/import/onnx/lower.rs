@@ -202,6 +202,9 @@ impl Lower {
     pub fn place(&mut self, call: &Call<'_>, value: &Value) -> Result<ValueId, Wrong> {
         match value {
             Value::Node(id, _) => Ok(*id),
+            Value::Host(tensor) if tensor.len() == 0 => {
+                unsupported(format!("a tensor of the shape {:?}", tensor.shape))
+            }
             Value::Host(tensor) => Ok(self.graph.constant(call.name.clone(), tensor.to_tensor()?)),
         }
     }

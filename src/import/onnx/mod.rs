@@ -1,6 +1,7 @@
 //! Reads ONNX models: every op becomes graph nodes by the rules of its version, and what is known beforehand (shapes,
 //! indices, integers) is computed while the graph is built.
 
+mod argmax;
 mod dispatch;
 mod elementwise;
 mod known;
@@ -265,7 +266,7 @@ impl OnnxModel {
         let wrong = |what: String| OnnxError::Input { path: self.path.clone(), input: input.name.clone(), what };
         let shape = match given {
             Some(Given::Tensor(tensor)) => {
-                if !tensor.elem.is_float() || self.must_be_known(&input.name) {
+                if !tensor.elem.is_float() || tensor.len() == 0 || self.must_be_known(&input.name) {
                     return Ok(Value::Host(tensor.clone()));
                 }
                 tensor.shape.clone()
@@ -282,7 +283,8 @@ impl OnnxModel {
         }
         tensor::elements(&shape).map_err(wrong)?;
         if shape.contains(&0) {
-            return Err(wrong(format!("nothing can be computed of {shape:?}")));
+            let nothing = HostTensor::from_f64(shape, input.elem, vec![]).map_err(wrong)?;
+            return Ok(Value::Host(nothing));
         }
         Ok(Value::Node(lower.graph.input(input.name.clone(), TensorType::f32(shape)), input.elem))
     }

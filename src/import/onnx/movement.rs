@@ -117,6 +117,9 @@ pub(super) fn concat(lower: &mut Lower, call: &Call<'_>) -> Lowered {
 }
 
 fn join(lower: &mut Lower, call: &Call<'_>, values: &[Value], axis: usize, elem: Elem) -> Result<Value, Wrong> {
+    let full: Vec<Value> = values.iter().filter(|value| !lower.shape(value).contains(&0)).cloned().collect();
+    // Parts without elements add nothing, unless all are.
+    let values = if full.is_empty() { values } else { &full };
     let known: Option<Vec<&HostTensor>> =
         values.iter().map(|v| if let Value::Host(tensor) = v { Some(tensor) } else { None }).collect();
     if let Some(tensors) = known {
@@ -169,6 +172,20 @@ fn host_concat(tensors: &[&HostTensor], axis: usize) -> Result<HostTensor, Wrong
 
 /// A part of a value: per entry axis, start, end (`None`: to the last, or first, element) and step.
 fn part(lower: &mut Lower, call: &Call<'_>, value: &Value, ranges: Vec<SliceAxis>) -> Result<Value, Wrong> {
+    let empty = |range: &SliceAxis| match range.end {
+        Some(end) if range.step > 0 => range.start >= end,
+        Some(end) => range.start <= end,
+        None => false,
+    };
+    let mut rest = lower.shape(value);
+    if rest.contains(&0) || ranges.iter().any(empty) {
+        // Axes that are cut to nothing, or had nothing: the others need not be counted.
+        for range in ranges.iter().filter(|range| empty(range)) {
+            rest[range.axis] = 0;
+        }
+        let nothing = HostTensor::from_f64(vec![0], value.elem(), vec![])?;
+        return if rest.contains(&0) { Ok(Value::Host(nothing.reshaped(rest)?)) } else { unsupported("an empty part") };
+    }
     match value {
         Value::Host(tensor) => {
             let slice = Slice { axes: ranges };
@@ -389,6 +406,7 @@ pub(super) fn pad(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         "constant" => PadMode::Constant(fill),
         "reflect" => PadMode::Reflect,
         "edge" => PadMode::Edge,
+        "wrap" => return wrap(lower, call, value, &axes, &pads),
         other => return unsupported(format!("mode {other}")),
     };
     let (mut around, mut cuts) = (vec![(0, 0); rank], Vec::new());
@@ -414,6 +432,30 @@ pub(super) fn pad(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         None => lower.emit(call, Pad { pads: around, mode }, &[id])?,
     };
     Ok(vec![Value::Node(id, cut.elem())])
+}
+
+/// `Pad` with the far end of each axis before it and the near one after it.
+fn wrap(lower: &mut Lower, call: &Call<'_>, value: Value, axes: &[usize], pads: &[i64]) -> Lowered {
+    let mut whole = value;
+    for (i, &axis) in axes.iter().enumerate() {
+        let (before, after, size) = (pads[i], pads[i + axes.len()], lower.shape(&whole)[axis] as i64);
+        if !(0..=size).contains(&before) || !(0..=size).contains(&after) {
+            return unsupported(format!("wrapping an axis of {size} by {before} and {after}"));
+        }
+        let mut parts = Vec::new();
+        if before > 0 {
+            let range = SliceAxis { axis, start: size - before, end: Some(size), step: 1 };
+            parts.push(part(lower, call, &whole, vec![range])?);
+        }
+        parts.push(whole.clone());
+        if after > 0 {
+            parts.push(part(lower, call, &whole, vec![SliceAxis { axis, start: 0, end: Some(after), step: 1 }])?);
+        }
+        if parts.len() > 1 {
+            whole = join(lower, call, &parts, axis, whole.elem())?;
+        }
+    }
+    Ok(vec![whole])
 }
 
 /// `DepthToSpace` and `SpaceToDepth`.

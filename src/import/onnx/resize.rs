@@ -29,7 +29,7 @@ struct Settings {
 impl Settings {
     fn of(call: &Call<'_>) -> Settings {
         let coordinates = if call.opset < 11 { "asymmetric" } else { "half_pixel" };
-        let nearest = if call.opset < 11 { "floor" } else { "round_prefer_floor" };
+        let nearest = if call.opset < 11 { "up_and_down" } else { "round_prefer_floor" };
         Settings {
             mode: call.string("mode", "nearest"),
             coordinates: call.string("coordinate_transformation_mode", coordinates),
@@ -51,7 +51,8 @@ impl Settings {
             }
             "pytorch_half_pixel" if axis.output > 1 => (x + 0.5) / axis.scale - 0.5,
             "pytorch_half_pixel" => 0.0,
-            "align_corners" if axis.output > 1 => x * (input - 1.0) / (output - 1.0),
+            // The resized length counts before it is rounded down.
+            "align_corners" if axis.output > 1 => x * (input - 1.0) / (axis.scale * input - 1.0),
             "align_corners" => 0.0,
             "asymmetric" => x / axis.scale,
             "tf_half_pixel_for_nn" => (x + 0.5) / axis.scale,
@@ -74,6 +75,13 @@ impl Settings {
                 let whole = match self.nearest.as_str() {
                     "round_prefer_floor" => (at - 0.5).ceil(),
                     "round_prefer_ceil" => (at + 0.5).floor(),
+                    "up_and_down" => {
+                        if axis.scale < 1.0 {
+                            at.ceil()
+                        } else {
+                            at.floor()
+                        }
+                    }
                     "floor" => at.floor(),
                     "ceil" => at.ceil(),
                     other => return unsupported(format!("nearest_mode {other}")),

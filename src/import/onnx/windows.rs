@@ -3,7 +3,7 @@
 use super::lower::{Call, Lower, Lowered, Value, Wrong, invalid, unsupported};
 use crate::graph::ValueId;
 use crate::ops::{Binary, BinaryFn, Conv, ConvTranspose, Epilogue, Pool, PoolKind, Reduce, ReduceFn, UnaryFn};
-use crate::tensor::{Padding, Window};
+use crate::tensor::{Padding, Tensor, Window};
 
 fn sizes(call: &Call<'_>, name: &str, spatial: usize, default: usize) -> Result<Vec<usize>, Wrong> {
     let Some(values) = call.ints(name) else { return Ok(vec![default; spatial]) };
@@ -120,9 +120,6 @@ pub(super) fn conv_transpose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
 
 /// `MaxPool`, `AveragePool` and `LpPool`.
 pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
-    if call.wants_output(1) {
-        return unsupported("the positions of the largest elements (the output Indices)");
-    }
     let input = call.input(0)?;
     let spatial = spatial_axes(&lower.shape(input))?;
     let window = window(call, spatial)?;
@@ -130,6 +127,9 @@ pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         return invalid("kernel_shape is missing");
     }
     let size = sizes(call, "kernel_shape", spatial, 1)?;
+    if call.wants_output(1) {
+        return super::argmax::max_pool(lower, call, &Pool { kind: PoolKind::Max, size, window });
+    }
     let x = lower.place(call, input)?;
     let mut x = lower.channels_last(call, x)?;
     let kind = match call.op() {
@@ -146,7 +146,13 @@ pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         };
     }
     let scale = size.iter().product::<usize>() as f32;
-    let mut y = lower.emit(call, Pool { kind, size, window }, &[x])?;
+    let pool = Pool { kind, size, window };
+    let counts = taps_within_padding(lower, &pool, x)?;
+    let mut y = lower.emit(call, pool, &[x])?;
+    if let Some(counts) = counts.filter(|_| call.op() == "AveragePool") {
+        let counts = lower.graph.constant(call.name.clone(), counts);
+        y = lower.emit(call, Binary { function: BinaryFn::Mul }, &[y, counts])?;
+    }
     if call.op() == "LpPool" {
         y = lower.unary(call, UnaryFn::Affine { scale, offset: 0.0 }, y)?;
         if power == 2 {
@@ -154,6 +160,36 @@ pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         }
     }
     Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
+}
+
+/// Factors that take the taps of windows which a rounded-up output lets hang over the padding out of their means;
+/// `None` where no window does.
+fn taps_within_padding(lower: &Lower, pool: &Pool, x: ValueId) -> Result<Option<Tensor>, Wrong> {
+    let counts_padding = pool.kind == PoolKind::Average { count_include_pad: true };
+    let Padding::Explicit(pads) = &pool.window.padding else { return Ok(None) };
+    if !counts_padding || !pool.window.ceil_mode {
+        return Ok(None);
+    }
+    let site = pool.site(&[lower.graph.ty(x).clone()]).map_err(|e| Wrong::Invalid(e.to_string()))?;
+    let axes = &site.axes[3 - pads.len()..];
+    let within = |axis: usize, output: usize| {
+        let window = &axes[axis];
+        let end = window.input + pads[axis].0 + pads[axis].1;
+        (0..window.size).filter(|tap| output * window.stride + tap * window.dilation < end).count()
+    };
+    let sizes: Vec<usize> = [1].into_iter().chain(axes.iter().map(|axis| axis.output)).chain([1]).collect();
+    if axes.iter().enumerate().all(|(axis, window)| within(axis, window.output - 1) == window.size) {
+        return Ok(None);
+    }
+    let strides = crate::tensor::Shape::from(sizes.clone()).strides();
+    let factor = |i: usize| {
+        let share = |axis: usize| {
+            let at = i / strides[axis + 1] % sizes[axis + 1];
+            axes[axis].size as f32 / within(axis, at).max(1) as f32
+        };
+        (0..axes.len()).map(share).product()
+    };
+    Ok(Some(Tensor::from_fn(sizes.clone(), factor)))
 }
 
 /// `GlobalAveragePool`, `GlobalMaxPool` and `GlobalLpPool`.
