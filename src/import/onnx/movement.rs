@@ -270,7 +270,10 @@ pub(super) fn split(lower: &mut Lower, call: &Call<'_>) -> Lowered {
             (0..count).map(|i| each.min(shape[axis].saturating_sub(i * each)) as i64).collect()
         }
     };
-    if sizes.len() != count || sizes.iter().any(|&size| size < 0) || sizes.iter().sum::<i64>() != shape[axis] as i64 {
+    if sizes.len() != count
+        || sizes.iter().any(|&size| size < 0)
+        || sizes.iter().copied().fold(0, i64::saturating_add) != shape[axis] as i64
+    {
         return invalid(format!("parts {sizes:?} of an axis of {}", shape[axis]));
     }
     let mut start = 0;
@@ -395,7 +398,7 @@ pub(super) fn pad(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         Some(axes) => axes_of(&axes.to_i64()?, rank)?,
         None => (0..rank).collect(),
     };
-    if pads.len() != 2 * axes.len() || pads.iter().any(|pad| pad.abs() > 1 << 24) {
+    if pads.len() != 2 * axes.len() || pads.iter().any(|pad| pad.unsigned_abs() > 1 << 24) {
         return invalid(format!("pads {pads:?} for {} axes", axes.len()));
     }
     let fill = match call.known(2)? {

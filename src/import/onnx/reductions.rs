@@ -210,7 +210,7 @@ fn reduce_on_host(
     Ok(Some(HostTensor::from_f64(rest, tensor.elem, sums)?))
 }
 
-/// `Softmax`, `LogSoftmax` (over all axes from `axis` on, before version 13) and `Hardmax`-free kin.
+/// `Softmax`, `LogSoftmax` (over all axes from `axis` on, before version 13).
 pub(super) fn softmax(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let input = call.input(0)?;
     let shape = lower.shape(input);

@@ -116,7 +116,7 @@ pub fn elements(shape: &[usize]) -> Result<usize, String> {
     shape
         .iter()
         .try_fold(1usize, |product, &size| product.checked_mul(size))
-        .filter(|&count| count <= 1 << 31)
+        .filter(|&count| count <= 1 << 28)
         .ok_or_else(|| format!("a tensor of the shape {shape:?} is too large"))
 }
 
