@@ -215,3 +215,30 @@ fn training_says_what_does_not_fit() {
     let nowhere = wgconv(&["train", "zoo:separable_question", "--loss", "mse"]);
     assert_eq!(nowhere.status.code(), Some(2));
 }
+
+#[test]
+fn onnx_files_run_check_and_say_what_they_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().display().to_string();
+    let (model, x) = ("examples/data/separable.onnx", "examples/data/patches.npy");
+    let expected = read_npy(Path::new("examples/data/separable.output.npy")).unwrap();
+    for device in ["gpu", "cpu"] {
+        json(&["run", model, "--input", x, "--output", &output, "--device", device, "--json"]);
+        let files: Vec<_> = std::fs::read_dir(&output).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let actual = read_npy(&files[0]).unwrap();
+        let comparison =
+            wgconv::tensor::compare(&actual, &expected, wgconv::tensor::Accuracy::Reduction { length: 16 }, 4.0);
+        assert!(comparison.pass, "{comparison}");
+    }
+    assert!(wgconv(&["check", model]).status.success());
+    assert!(wgconv(&["explain", model, "--plan-for", "discrete"]).status.success());
+    let fails = |arguments: &[&str], expected: &str| {
+        let output = wgconv(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && text.contains(expected), "{text}");
+    };
+    fails(&["run", model], "--input");
+    fails(&["check", model, "--input-shape", "nothing=1,2"], "an input of the model");
+    fails(&["summary", model], "has no layers");
+    fails(&["train", model, "--x", x, "--y", x, "--loss", "mse"], "has no layers");
+}

@@ -28,7 +28,7 @@ pub(super) struct BenchArgs {
 
 pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let start = Instant::now();
-    let model = args.model.load()?;
+    let model = args.model.source()?;
     let (graph, inputs) = args.inputs.read(&model)?;
     let parse = start.elapsed();
     let start = Instant::now();

@@ -25,7 +25,7 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let model = args.model.load()?;
+    let model = args.model.source()?;
     let (graph, inputs) = args.inputs.read(&model)?;
     let device = match args.device.device.as_str() {
         // Comparing the reference with itself shows nothing.

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::Failure;
+use super::source::Source;
+use super::{Failure, onnx_inputs};
 use crate::graph::Graph;
 use crate::import::{PictureOptions, read_picture};
 use crate::layers::{InputSpec, Model};
@@ -16,6 +17,9 @@ pub(super) struct InputArgs {
     /// An .npy array (batch axis first) or a PNG or JPEG picture for an input; the name may be left out when there is one.
     #[arg(long = "input", value_name = "[NAME=]FILE")]
     files: Vec<String>,
+    /// ONNX models: sizes of an input whose axes are open.
+    #[arg(long = "input-shape", value_name = "NAME=1,3,224,224")]
+    shapes: Vec<String>,
     /// Batch size; as a rule that of the inputs, 1 without inputs.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -36,7 +40,17 @@ impl InputArgs {
     }
 
     /// Reads all inputs and builds the graph for their shapes. Inputs that are not given are waves between -1 and 1.
-    pub(super) fn read(&self, model: &Model) -> Result<(Graph, Inputs), Failure> {
+    pub(super) fn read(&self, source: &Source) -> Result<(Graph, Inputs), Failure> {
+        match source {
+            Source::Layers(_) if !self.shapes.is_empty() => {
+                Err("--input-shape is for ONNX models; those of Keras take --input and --batch".into())
+            }
+            Source::Layers(model) => self.read_for(model),
+            Source::Onnx(model) => onnx_inputs::read(model, &self.files, &self.shapes, self.batch),
+        }
+    }
+
+    fn read_for(&self, model: &Model) -> Result<(Graph, Inputs), Failure> {
         let mut tensors = Inputs::new();
         for argument in &self.files {
             let (spec, file) = input_of(model, argument)?;

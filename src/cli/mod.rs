@@ -9,6 +9,7 @@ mod evaluate;
 mod explain;
 mod info;
 mod inputs;
+mod onnx_inputs;
 mod onnx_test;
 mod predict;
 mod profile;

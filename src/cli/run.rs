@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::inputs::InputArgs;
-use super::source::ModelArg;
+use super::source::{ModelArg, Source};
 use super::{Failure, OnDevice, Output, profile, progress};
 use crate::session::{Device, Session};
 use crate::tensor::{Tensor, write_npy};
@@ -32,10 +32,16 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let model = args.model.load()?;
+    let model = args.model.source()?;
     if !args.inputs.any() {
-        let takes: Vec<String> =
-            model.inputs().iter().map(|input| format!("--input {}=FILE ({:?})", input.name, input.shape)).collect();
+        let takes: Vec<String> = match &model {
+            Source::Layers(model) => {
+                model.inputs().iter().map(|input| format!("--input {}=FILE ({:?})", input.name, input.shape)).collect()
+            }
+            Source::Onnx(model) => {
+                model.inputs().iter().map(|input| format!("--input {}=FILE ({:?})", input.name, input.shape)).collect()
+            }
+        };
         return Err(format!("the model needs inputs: {}", takes.join(", ")).into());
     }
     let (graph, inputs) = args.inputs.read(&model)?;
