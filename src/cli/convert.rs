@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::source::ModelArg;
-use super::{Failure, Output};
+use super::{Failure, Output, make_folders};
 use crate::export::{Format, write_model};
 
 #[derive(Debug, Args)]
@@ -33,6 +33,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
     if let Some(weights) = &args.weights {
         model.load_weights(weights)?;
     }
+    make_folders([args.path.as_path()])?;
     let written = write_model(&args.path, &model)?;
     let bytes = std::fs::metadata(&args.path).map_err(|e| format!("{}: {e}", args.path.display()))?.len();
     let (weights, parameters) = (model.weights().len(), model.parameters());

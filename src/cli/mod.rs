@@ -22,6 +22,7 @@ mod train;
 
 use std::error::Error;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -87,6 +88,14 @@ impl Output {
             written => Ok(written?),
         }
     }
+}
+
+/// Makes the folders of files that will be written, so that a missing one does not show itself after the work.
+fn make_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), Failure> {
+    for folder in files.into_iter().filter_map(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    Ok(())
 }
 
 /// Runs the command line of this process.

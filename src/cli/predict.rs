@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::samples::named;
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, progress};
+use super::{Failure, OnDevice, Output, make_folders, progress};
 use crate::session::{Device, Session};
 use crate::tensor::{Tensor, write_npy};
 use crate::train::{Arrays, Batch, DataSource};
@@ -63,6 +63,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
+    make_folders([args.save.as_path()])?;
     let single = gathered.len() == 1 && args.save.extension().is_some_and(|ending| ending == "npy");
     if !single {
         std::fs::create_dir_all(&args.save).map_err(|e| format!("{}: {e}", args.save.display()))?;

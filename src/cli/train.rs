@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::samples::SampleArgs;
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, progress};
+use super::{Failure, OnDevice, Output, make_folders, progress};
 use crate::export::Format;
 use crate::layers::Model;
 use crate::session::Device;
@@ -189,6 +189,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     args.save.as_deref().map(Format::of).transpose()?;
     let (loss, optimizer) = (args.goal.loss()?, args.goal.optimizer()?);
     args.goal.metrics()?;
+    let files = [&args.save, &args.checkpoint, &args.checkpoint_best, &args.history, &args.csv, &args.plot];
+    make_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
     let model = args.model.load()?;
     args.initialize.into_iter().for_each(|seed| model.initialize(seed));
     for name in &args.freeze {
