@@ -105,7 +105,7 @@ fn failures_exit_1_and_wrong_usage_2() {
         (&["check", "zoo:separable_question", "--device", "cpu"], 1, "GPU"),
         (&["convert", "zoo:separable_question", "m.pth"], 1, ".safetensors"),
         (&["convert", "missing.keras", "m.keras"], 1, "missing.keras"),
-        (&["convert", "zoo:separable_question", "no/such/folder/m.keras"], 1, "no/such/folder/m.keras"),
+        (&["convert", "zoo:separable_question", "Cargo.toml/m.keras"], 1, "Cargo.toml"),
         (&["convert", "zoo:separable_question"], 2, "OUT"),
         (&["frobnicate"], 2, "frobnicate"),
         (&["summary"], 2, "MODEL"),
