@@ -1,7 +1,9 @@
 //! `batch_norm`: batch normalisation with given statistics, where it is not folded into a convolution.
 
 use super::layout::count;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, linear, params};
+use super::{
+    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, forms, linear, params,
+};
 use crate::ops::Op;
 
 params! {
@@ -35,7 +37,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         channels: count(if last { (channels / part).max(1) } else { channels.max(1) })?,
         epsilon: op.epsilon,
     };
-    let (read, write) = if vectors { (Form::ReadVec4, Form::WriteVec4) } else { (Form::Read, Form::Write) };
+    let (read, write, _) = forms(vectors);
     let statistics = if vectors && last { Form::ReadVec4 } else { Form::Read };
     let mut bindings = vec![Binding::new("x", Operand::Input(0), read)];
     bindings.extend(STATISTICS.iter().zip(1..).map(|(name, i)| Binding::new(name, Operand::Input(i), statistics)));

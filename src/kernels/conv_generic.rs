@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::layout::count;
-use super::window::{AXES, axis_params, window_fits};
+use super::window::{AXES, Windows, axis_params, window_fits};
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader, ends, linear,
     params,
@@ -19,24 +19,7 @@ params! {
         out_channels: u32,
         per_group: u32,
         outs_per_group: u32,
-        depth_input: u32,
-        depth_output: u32,
-        depth_size: u32,
-        depth_stride: u32,
-        depth_dilation: u32,
-        depth_before: u32,
-        height_input: u32,
-        height_output: u32,
-        height_size: u32,
-        height_stride: u32,
-        height_dilation: u32,
-        height_before: u32,
-        width_input: u32,
-        width_output: u32,
-        width_size: u32,
-        width_stride: u32,
-        width_dilation: u32,
-        width_before: u32,
+        windows: Windows,
     }
 }
 
@@ -78,7 +61,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let reduction = site.reduction();
     let unroll = if form == "group" && reduction > LONG_LOOP { 8 } else { 1 };
     ends(reduction / unroll + 2 * site.taps(), traits)?;
-    let [depth, height, width] = axis_params(&axes)?;
     // In the forms of one channel each, both operands are read in vectors; in groups the input is read element by element.
     let in_part = if form == "group" { 1 } else { part };
     let params = Params {
@@ -87,24 +69,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         out_channels: count(site.out_channels / part)?,
         per_group: count(per_group)?,
         outs_per_group: count((outs_per_group / part).max(1))?,
-        depth_input: depth[0],
-        depth_output: depth[1],
-        depth_size: depth[2],
-        depth_stride: depth[3],
-        depth_dilation: depth[4],
-        depth_before: depth[5],
-        height_input: height[0],
-        height_output: height[1],
-        height_size: height[2],
-        height_stride: height[3],
-        height_dilation: height[4],
-        height_before: height[5],
-        width_input: width[0],
-        width_output: width[1],
-        width_size: width[2],
-        width_stride: width[3],
-        width_dilation: width[4],
-        width_before: width[5],
+        windows: axis_params(&axes)?,
     };
     let read = |vectors: bool| if vectors { Form::ReadVec4 } else { Form::Read };
     let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, vectors);

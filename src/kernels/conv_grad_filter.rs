@@ -5,7 +5,7 @@ use serde_json::json;
 use super::lane::images_fit;
 use super::layout::count;
 use super::team::Team;
-use super::window::{AXES, axis_params, window_fits};
+use super::window::{AXES, Windows, axis_params, window_fits};
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
 };
@@ -23,24 +23,7 @@ params! {
         w_channels: u32,
         x_per_group: u32,
         y_per_group: u32,
-        depth_input: u32,
-        depth_output: u32,
-        depth_size: u32,
-        depth_stride: u32,
-        depth_dilation: u32,
-        depth_before: u32,
-        height_input: u32,
-        height_output: u32,
-        height_size: u32,
-        height_stride: u32,
-        height_dilation: u32,
-        height_before: u32,
-        width_input: u32,
-        width_output: u32,
-        width_size: u32,
-        width_stride: u32,
-        width_dilation: u32,
-        width_before: u32,
+        windows: Windows,
     }
 }
 
@@ -110,7 +93,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         Tile::Single => taps * in_per_group * site.out_channels,
     };
     let (lines, workgroups) = team.grid(lines, traits)?;
-    let [depth, height, width] = axis_params(&site.axes)?;
     let params = Params {
         lines,
         rows: count(rows)?,
@@ -120,24 +102,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         w_channels: count(in_per_group)?,
         x_per_group: count(in_per_group)?,
         y_per_group: count(out_per_group)?,
-        depth_input: depth[0],
-        depth_output: depth[1],
-        depth_size: depth[2],
-        depth_stride: depth[3],
-        depth_dilation: depth[4],
-        depth_before: depth[5],
-        height_input: height[0],
-        height_output: height[1],
-        height_size: height[2],
-        height_stride: height[3],
-        height_dilation: height[4],
-        height_before: height[5],
-        width_input: width[0],
-        width_output: width[1],
-        width_size: width[2],
-        width_stride: width[3],
-        width_dilation: width[4],
-        width_before: width[5],
+        windows: axis_params(&site.axes)?,
     };
     let bind = |images: bool| {
         let form = |part: usize| match (images, part) {

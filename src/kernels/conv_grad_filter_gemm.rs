@@ -1,8 +1,8 @@
 //! `conv_grad_filter_gemm`: the gradient of a convolution's weights as a tiled matrix product summed over pixels.
 
 use super::layout::count;
-use super::reduce::sum_of_slices;
-use super::window::{AXES, axis_params, window_fits};
+use super::reduce::Slices;
+use super::window::{AXES, Windows, axis_params, window_fits};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
 use crate::ops::Op;
 
@@ -17,24 +17,7 @@ params! {
         pixels: u32,
         pixels_per_slice: u32,
         channels: u32,
-        depth_input: u32,
-        depth_output: u32,
-        depth_size: u32,
-        depth_stride: u32,
-        depth_dilation: u32,
-        depth_before: u32,
-        height_input: u32,
-        height_output: u32,
-        height_size: u32,
-        height_stride: u32,
-        height_dilation: u32,
-        height_before: u32,
-        width_input: u32,
-        width_output: u32,
-        width_size: u32,
-        width_stride: u32,
-        width_dilation: u32,
-        width_before: u32,
+        windows: Windows,
     }
 }
 
@@ -75,11 +58,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Some(workgroups) = traits.fold((tiles * slices) as u64) else {
         return Refusal::because(format!("{tiles} tiles in {slices} slices are more than one dispatch can count"));
     };
-    let bytes = (slices as u64).saturating_mul(case.outputs[0].bytes() as u64);
-    if slices > 1 && bytes > traits.max_binding_bytes {
-        return Refusal::because(format!("{slices} partial sums of the filter are more than this device binds"));
-    }
-    let [depth, height, width] = axis_params(&site.axes)?;
+    let sum = Slices::of(slices, &case.outputs[0], traits)?;
     let params = Params {
         rows: count(rows)?,
         columns: count(columns)?,
@@ -88,28 +67,10 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         pixels: count(pixels)?,
         pixels_per_slice: count(pixels_per_slice)?,
         channels: count(site.in_channels)?,
-        depth_input: depth[0],
-        depth_output: depth[1],
-        depth_size: depth[2],
-        depth_stride: depth[3],
-        depth_dilation: depth[4],
-        depth_before: depth[5],
-        height_input: height[0],
-        height_output: height[1],
-        height_size: height[2],
-        height_stride: height[3],
-        height_dilation: height[4],
-        height_before: height[5],
-        width_input: width[0],
-        width_output: width[1],
-        width_size: width[2],
-        width_stride: width[3],
-        width_dilation: width[4],
-        width_before: width[5],
+        windows: axis_params(&site.axes)?,
     };
     let (x_vectors, y_vectors) = (site.in_channels.is_multiple_of(4), site.out_channels.is_multiple_of(4));
     let read = |vectors: bool| if vectors { Form::ReadVec4 } else { Form::Read };
-    let target = if slices > 1 { Operand::Scratch(0) } else { Operand::Output(0) };
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("side", SIDE)
         .with("own", own)
@@ -121,14 +82,10 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let bindings = vec![
         Binding::new("x", Operand::Input(0), read(x_vectors)),
         Binding::new("dy", Operand::Input(1), read(y_vectors)),
-        Binding::new("dw", target, if y_vectors { Form::WriteVec4 } else { Form::Write }),
+        Binding::new("dw", sum.target(), if y_vectors { Form::WriteVec4 } else { Form::Write }),
     ];
-    let mut dispatches = vec![Dispatch { shader, bindings, params: params.words(), workgroups }];
-    if slices == 1 {
-        return Ok(Launch { dispatches, scratch: Vec::new() });
-    }
-    dispatches.push(sum_of_slices(slices, case.outputs[0].shape.elements(), traits)?);
-    Ok(Launch { dispatches, scratch: vec![bytes] })
+    let first = Dispatch { shader, bindings, params: params.words(), workgroups };
+    sum.launch(first, traits)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::lane::{images_fit, lanes};
 use super::layout::count;
-use super::reduce::sum_of_slices;
-use super::window::{AXES, axis_params, window_fits};
+use super::reduce::Slices;
+use super::window::{AXES, Windows, axis_params, window_fits};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
 use crate::ops::{ConvGradFilterSite, Op};
 
@@ -22,24 +22,7 @@ params! {
         pixels: u32,
         filter_rows: u32,
         filter_quads: u32,
-        depth_input: u32,
-        depth_output: u32,
-        depth_size: u32,
-        depth_stride: u32,
-        depth_dilation: u32,
-        depth_before: u32,
-        height_input: u32,
-        height_output: u32,
-        height_size: u32,
-        height_stride: u32,
-        height_dilation: u32,
-        height_before: u32,
-        width_input: u32,
-        width_output: u32,
-        width_size: u32,
-        width_stride: u32,
-        width_dilation: u32,
-        width_before: u32,
+        windows: Windows,
     }
 }
 
@@ -119,11 +102,7 @@ fn launch(case: &Case<'_>, site: &ConvGradFilterSite, lanes: usize, traits: &Dev
     let Some(workgroups) = traits.fold((tiles * slices) as u64) else {
         return Refusal::because(format!("{tiles} tiles in {slices} slices are more than one dispatch can count"));
     };
-    let bytes = (slices as u64).saturating_mul(case.outputs[0].bytes() as u64);
-    if slices > 1 && bytes > traits.max_binding_bytes {
-        return Refusal::because(format!("{slices} partial sums of the filter are more than this device binds"));
-    }
-    let [depth, height, width] = axis_params(&site.axes)?;
+    let sum = Slices::of(slices, &case.outputs[0], traits)?;
     let params = Params {
         units: count(units)?,
         unit_tiles: count(unit_tiles)?,
@@ -135,31 +114,13 @@ fn launch(case: &Case<'_>, site: &ConvGradFilterSite, lanes: usize, traits: &Dev
         pixels: count(if plain { total } else { pixels })?,
         filter_rows: count(taps * site.in_channels)?,
         filter_quads: count(y_texels)?,
-        depth_input: depth[0],
-        depth_output: depth[1],
-        depth_size: depth[2],
-        depth_stride: depth[3],
-        depth_dilation: depth[4],
-        depth_before: depth[5],
-        height_input: height[0],
-        height_output: height[1],
-        height_size: height[2],
-        height_stride: height[3],
-        height_dilation: height[4],
-        height_before: height[5],
-        width_input: width[0],
-        width_output: width[1],
-        width_size: width[2],
-        width_stride: width[3],
-        width_dilation: width[4],
-        width_before: width[5],
+        windows: axis_params(&site.axes)?,
     };
     let x_form = if scalar { Form::ImageScalar } else { Form::Image };
-    let target = if slices > 1 { Operand::Scratch(0) } else { Operand::Output(0) };
     let bindings = vec![
         Binding::new("x", Operand::Input(0), x_form),
         Binding::new("dy", Operand::Input(1), Form::Image),
-        Binding::new("dw", target, Form::WriteVec4),
+        Binding::new("dw", sum.target(), Form::WriteVec4),
     ];
     images_fit(case, &bindings, traits)?;
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
@@ -173,10 +134,6 @@ fn launch(case: &Case<'_>, site: &ConvGradFilterSite, lanes: usize, traits: &Dev
         .with("turned", turned)
         .with("tail", !pixels.is_multiple_of(tile.step) || (plain && !total.is_multiple_of(pixels)))
         .with("axes", serde_json::json!(AXES));
-    let mut dispatches = vec![Dispatch { shader, bindings, params: params.words(), workgroups }];
-    if slices == 1 {
-        return Ok(Launch { dispatches, scratch: Vec::new() });
-    }
-    dispatches.push(sum_of_slices(slices, case.outputs[0].shape.elements(), traits)?);
-    Ok(Launch { dispatches, scratch: vec![bytes] })
+    let first = Dispatch { shader, bindings, params: params.words(), workgroups };
+    sum.launch(first, traits)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::lane::{image_fits, lanes};
 use super::layout::count;
-use super::reduce::sum_of_slices;
+use super::reduce::Slices;
 use super::window::window_fits;
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LINEAR_WORKGROUP, Launch, Operand, Refusal,
@@ -124,10 +124,7 @@ fn launch(
     }
     let taps = depth.size * rows.size * columns.size;
     let parts = slices * tile_columns;
-    let bytes = (parts as u64).saturating_mul(case.outputs[0].bytes() as u64);
-    if parts > 1 && bytes > traits.max_binding_bytes {
-        return Refusal::because(format!("{parts} partial sums of the filter are more than this device binds"));
-    }
+    let sum = Slices::of(parts, &case.outputs[0], traits)?;
     let params = Params {
         quads: count(quads)?,
         tile_columns: count(tile_columns)?,
@@ -154,7 +151,6 @@ fn launch(
         before_columns: count(columns.before)?,
     };
     let read = if images { Form::Image } else { Form::ReadVec4 };
-    let target = if parts > 1 { Operand::Scratch(0) } else { Operand::Output(0) };
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("threads", threads)
         .with("images", images)
@@ -163,21 +159,17 @@ fn launch(
         .with("stride", json!([rows.stride, columns.stride]))
         .with("tails", json!([rows.output % cut.tile[0] != 0, columns.output % cut.tile[1] != 0]))
         .with("spare_taps", !rows.size.is_multiple_of(cut.unroll[0]));
-    let mut dispatches = vec![Dispatch {
+    let first = Dispatch {
         shader,
         bindings: vec![
             Binding::new("x", Operand::Input(0), read),
             Binding::new("dy", Operand::Input(1), read),
-            Binding::new("dw", target, Form::WriteVec4),
+            Binding::new("dw", sum.target(), Form::WriteVec4),
         ],
         params: params.words(),
         workgroups: [count(grid[0])?, count(grid[1])?, count(grid[2])?],
-    }];
-    if parts == 1 {
-        return Ok(Launch { dispatches, scratch: Vec::new() });
-    }
-    dispatches.push(sum_of_slices(parts, case.outputs[0].shape.elements(), traits)?);
-    Ok(Launch { dispatches, scratch: vec![bytes] })
+    };
+    sum.launch(first, traits)
 }
 
 #[cfg(test)]

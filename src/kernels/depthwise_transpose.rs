@@ -4,30 +4,13 @@ use serde_json::json;
 
 use super::conv_generic::epilogue_parts;
 use super::lane::{image_fits, lanes};
-use super::layout::count;
+use super::phases::{Params, PhaseAxis, grid};
 use super::window::FARTHEST;
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LINEAR_WORKGROUP, Launch, Operand, Refusal,
-    Shader, params,
+    Shader,
 };
 use crate::ops::{Op, TransposeAxis};
-
-params! {
-    /// Parameters of `depthwise_transpose`: vectors of channels, tiles beside each other, both maps, the input under the
-    /// first tap of the first output, and how far that output lies behind a multiple of the stride.
-    struct Params {
-        quads: u32,
-        tile_columns: u32,
-        in_rows: u32,
-        in_columns: u32,
-        out_rows: u32,
-        out_columns: u32,
-        first_row: u32,
-        first_column: u32,
-        lead_rows: u32,
-        lead_columns: u32,
-    }
-}
 
 /// Takes one or two axes without dilation, with one input and one output channel for each filter, over channels that divide
 /// by four. Processors read through images.
@@ -80,25 +63,15 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let threads = if processor { lanes(traits)? } else { LINEAR_WORKGROUP };
     let images = processor && case.inputs[..2].iter().all(|input| image_fits(input.shape.elements(), 4, traits));
     let tile = tile(rows, columns, processor);
-    let steps = |axis: &TransposeAxis| (axis.before % axis.stride + axis.output).div_ceil(axis.stride);
-    let tile_columns = steps(columns).div_ceil(tile[1]);
-    let quads = site.in_channels / 4;
-    let grid = [(quads * tile_columns).div_ceil(threads as usize), steps(rows).div_ceil(tile[0]), site.batch];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
-    }
-    let params = Params {
-        quads: count(quads)?,
-        tile_columns: count(tile_columns)?,
-        in_rows: count(rows.input)?,
-        in_columns: count(columns.input)?,
-        out_rows: count(rows.output)?,
-        out_columns: count(columns.output)?,
-        first_row: count(rows.before / rows.stride)?,
-        first_column: count(columns.before / columns.stride)?,
-        lead_rows: count(rows.before % rows.stride)?,
-        lead_columns: count(columns.before % columns.stride)?,
+    let axis = |axis: &TransposeAxis| PhaseAxis {
+        input: axis.input,
+        output: axis.output,
+        positions: axis.output,
+        stride: axis.stride,
+        before: axis.before,
     };
+    let sizes = (site.in_channels / 4, threads, site.batch);
+    let (params, workgroups) = grid([axis(rows), axis(columns)], tile, sizes, traits)?;
     let read = if images { Form::Image } else { Form::ReadVec4 };
     let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, true);
     let mut bindings = vec![
@@ -117,7 +90,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("bias", bias)
         .with("residual", json!(conv.epilogue.residual))
         .with_activation(conv.epilogue.activation);
-    let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

@@ -30,6 +30,7 @@ mod moments;
 mod normalize;
 mod pad;
 mod pad_grad;
+mod phases;
 mod pointwise;
 mod pointwise_lane;
 mod pool;
@@ -237,7 +238,7 @@ impl Binding {
 /// Declares a shader's parameter block once: the Rust struct, its words, and the WGSL `struct Params`.
 ///
 /// Fields are `u32` or `f32`, so that both sides have the same layout whatever the address space. A field `strides` of
-/// type `[u32; 8]` becomes the fields `strides0` to `strides7`.
+/// type `[u32; 8]` becomes the fields `strides0` to `strides7`, one of type `Windows` those of three windows.
 macro_rules! params {
     ($(#[$doc:meta])* struct $name:ident { $($field:ident: $ty:tt),* $(,)? }) => {
         $(#[$doc])*
@@ -265,12 +266,43 @@ macro_rules! params {
             "    ", stringify!($field), "6: u32,\n", "    ", stringify!($field), "7: u32,\n",
         )
     };
+    (@wgsl $field:ident, Windows) => {
+        concat!(
+            "    depth_input: u32,\n",
+            "    depth_output: u32,\n",
+            "    depth_size: u32,\n",
+            "    depth_stride: u32,\n",
+            "    depth_dilation: u32,\n",
+            "    depth_before: u32,\n",
+            "    height_input: u32,\n",
+            "    height_output: u32,\n",
+            "    height_size: u32,\n",
+            "    height_stride: u32,\n",
+            "    height_dilation: u32,\n",
+            "    height_before: u32,\n",
+            "    width_input: u32,\n",
+            "    width_output: u32,\n",
+            "    width_size: u32,\n",
+            "    width_stride: u32,\n",
+            "    width_dilation: u32,\n",
+            "    width_before: u32,\n",
+        )
+    };
     (@wgsl $field:ident, $ty:ident) => { concat!("    ", stringify!($field), ": ", stringify!($ty), ",\n") };
     (@words $value:expr, u32) => { vec![$value] };
     (@words $value:expr, f32) => { vec![$value.to_bits()] };
+    (@words $value:expr, Windows) => { $value.concat() };
     (@words $value:expr, [u32; 8]) => { $value.to_vec() };
 }
 use params;
+
+/// How a kernel that works in vectors or element by element reads and writes, and what its templates call `T`.
+fn forms(vectors: bool) -> (Form, Form, &'static str) {
+    match vectors {
+        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
+        false => (Form::Read, Form::Write, "f32"),
+    }
+}
 
 /// Invocations in the workgroups of kernels that give each invocation one piece of linear work (`lib/index.wgsl`).
 ///

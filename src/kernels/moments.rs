@@ -1,12 +1,8 @@
 //! `moments`: mean and variance of each channel, in two passes.
 
-use super::lane::image_fits;
-use super::layout::{count, signed};
-use super::reduce::{launch, reduction, slices, split};
-use super::team::Team;
-use super::{
-    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
-};
+use super::layout::count;
+use super::reduce::{Columns, launch, reduction, slices};
+use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, forms, params};
 use crate::ops::{Op, ReduceFn};
 use crate::tensor::Shape;
 
@@ -60,19 +56,10 @@ fn centred(
     divisor: usize,
     traits: &DeviceTraits,
 ) -> Result<Dispatch, Refusal> {
-    let (mut kept, mut reduced) = split(x, &[signed(&x.strides())], axes);
-    let length = reduced.positions();
-    let spread = kept.innermost().1 == [1];
-    let vectors = spread && reduced.aligned(0, false) && kept.vectorize(false).is_some();
-    if vectors {
-        reduced.divide(0);
-    }
+    let Columns { kept, reduced, length, spread, vectors, images, team, lines, workgroups } =
+        Columns::of(x, axes, traits)?;
     let sliced = target == Operand::Scratch(0);
     let channels = if sliced { kept.innermost().0 } else { kept.positions() };
-    let lines = kept.positions();
-    let team = if spread { Team::beside(length, lines, traits) } else { Team::new(length, traits) };
-    team.ends(length, 1, traits)?;
-    let (lines, workgroups) = team.grid(lines, traits)?;
     let params = Params {
         lines,
         channels: count(channels)?,
@@ -83,12 +70,8 @@ fn centred(
         reduced: reduced.size_words()?,
         reduced_strides: reduced.stride_words(0),
     };
-    let images = vectors && traits.class == DeviceClass::Cpu && image_fits(x.elements(), 4, traits);
-    let (read, mean, write, element) = match vectors {
-        true if images => (Form::Image, Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        true => (Form::ReadVec4, Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        false => (Form::Read, Form::Read, Form::Write, "f32"),
-    };
+    let (mean, write, element) = forms(vectors);
+    let read = if images { Form::Image } else { mean };
     let shader = Shader::new("moments", Params::WGSL)
         .with("T", element)
         .with("images", images)

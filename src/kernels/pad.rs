@@ -1,7 +1,7 @@
 //! `pad`: elements added around a tensor.
 
 use super::layout::axis_words;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, linear, params};
+use super::{Binding, Case, DeviceTraits, Dispatch, Kernel, Launch, Operand, Refusal, Shader, forms, linear, params};
 use crate::ops::{Op, PadMode};
 
 params! {
@@ -78,10 +78,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         padded: words(|axis| axis.before + axis.size + axis.after)?,
         before: words(|axis| axis.before)?,
     };
-    let (read, write, element) = match vectors {
-        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        false => (Form::Read, Form::Write, "f32"),
-    };
+    let (read, write, element) = forms(vectors);
     Ok(Dispatch {
         shader: Shader::new("pad", Params::WGSL).with("mode", mode).with("T", element).with("rank", axes.len()),
         bindings: vec![Binding::new("x", Operand::Input(0), read), Binding::new("y", Operand::Output(0), write)],

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::lane::image_fits;
 use super::layout::count;
-use super::window::{AXES, axis_params, window_fits};
+use super::window::{AXES, Windows, axis_params, window_fits};
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader,
-    ends, linear, params,
+    ends, forms, linear, params,
 };
 use crate::ops::{Op, PoolKind};
 
@@ -18,29 +18,21 @@ params! {
         count: u32,
         channels: u32,
         start: f32,
-        depth_input: u32,
-        depth_output: u32,
-        depth_size: u32,
-        depth_stride: u32,
-        depth_dilation: u32,
-        depth_before: u32,
-        height_input: u32,
-        height_output: u32,
-        height_size: u32,
-        height_stride: u32,
-        height_dilation: u32,
-        height_before: u32,
-        width_input: u32,
-        width_output: u32,
-        width_size: u32,
-        width_stride: u32,
-        width_dilation: u32,
-        width_before: u32,
+        windows: Windows,
     }
 }
 
 /// Takes every pool; in vectors where the channels fill whole ones, which processors read through images.
 pub(super) const KERNEL: Kernel = Kernel { stem: "pool", accepts };
+
+/// What a pool takes, as the templates of pools and of their gradients call it.
+pub(super) fn kind_name(kind: PoolKind) -> &'static str {
+    match kind {
+        PoolKind::Max => "max",
+        PoolKind::Average { count_include_pad: true } => "padded average",
+        PoolKind::Average { count_include_pad: false } => "average",
+    }
+}
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Op::Pool(op) = case.op else { return Refusal::because("takes pools") };
@@ -50,7 +42,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let vectors = site.channels.is_multiple_of(4);
     let part = if vectors { 4 } else { 1 };
     let (items, workgroups) = linear(site.output.elements() / part, traits)?;
-    let [depth, height, width] = axis_params(&site.axes)?;
     let taps = site.axes.iter().fold(1usize, |taps, axis| taps.saturating_mul(axis.size));
     let unroll = if taps > LONG_LOOP { 8 } else { 1 };
     let rows = site.axes[0].size.saturating_mul(site.axes[1].size.saturating_add(1));
@@ -59,39 +50,14 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         count: items,
         channels: count(site.channels / part)?,
         start: if op.kind == PoolKind::Max { f32::NEG_INFINITY } else { 0.0 },
-        depth_input: depth[0],
-        depth_output: depth[1],
-        depth_size: depth[2],
-        depth_stride: depth[3],
-        depth_dilation: depth[4],
-        depth_before: depth[5],
-        height_input: height[0],
-        height_output: height[1],
-        height_size: height[2],
-        height_stride: height[3],
-        height_dilation: height[4],
-        height_before: height[5],
-        width_input: width[0],
-        width_output: width[1],
-        width_size: width[2],
-        width_stride: width[3],
-        width_dilation: width[4],
-        width_before: width[5],
+        windows: axis_params(&site.axes)?,
     };
     let images = vectors && traits.class == DeviceClass::Cpu && image_fits(case.inputs[0].shape.elements(), 4, traits);
-    let (read, write, element) = match vectors {
-        true if images => (Form::Image, Form::WriteVec4, "vec4<f32>"),
-        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        false => (Form::Read, Form::Write, "f32"),
-    };
-    let kind = match op.kind {
-        PoolKind::Max => "max",
-        PoolKind::Average { count_include_pad: true } => "padded average",
-        PoolKind::Average { count_include_pad: false } => "average",
-    };
+    let (read, write, element) = forms(vectors);
+    let read = if images { Form::Image } else { read };
     Ok(Dispatch {
         shader: Shader::new("pool", Params::WGSL)
-            .with("kind", kind)
+            .with("kind", kind_name(op.kind))
             .with("T", element)
             .with("images", images)
             .with("axes", json!(AXES))

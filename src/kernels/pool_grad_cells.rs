@@ -3,31 +3,15 @@
 use serde_json::json;
 
 use super::lane::{image_fits, lanes};
-use super::layout::count;
+use super::phases::{Params, PhaseAxis, grid};
+use super::pool::kind_name;
 use super::window::window_fits;
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LINEAR_WORKGROUP, Launch, Operand, Refusal,
-    Shader, params,
+    Shader,
 };
 use crate::ops::{Op, PoolKind};
 use crate::tensor::AxisWindow;
-
-params! {
-    /// Parameters of `pool_grad_cells`: vectors of channels, tiles of cells beside each other, both maps, the window that
-    /// begins in the first cell, and how far that cell begins in front of the input.
-    struct Params {
-        quads: u32,
-        tile_columns: u32,
-        in_rows: u32,
-        in_columns: u32,
-        out_rows: u32,
-        out_columns: u32,
-        first_row: u32,
-        first_column: u32,
-        lead_rows: u32,
-        lead_columns: u32,
-    }
-}
 
 /// Takes pools over one or two axes without dilation, over channels that divide by four, whose window is short enough to be
 /// unrolled. Processors read through images.
@@ -72,25 +56,15 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     }
     let threads = if processor { lanes(traits)? } else { LINEAR_WORKGROUP };
     let images = processor && case.inputs.iter().all(|input| image_fits(input.shape.elements(), 4, traits));
-    let cells = |axis: &AxisWindow| (axis.before % axis.stride + axis.input).div_ceil(axis.stride);
-    let tile_columns = cells(columns).div_ceil(tile[1]);
-    let quads = site.channels / 4;
-    let grid = [(quads * tile_columns).div_ceil(threads as usize), cells(rows).div_ceil(tile[0]), site.batch];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
-    }
-    let params = Params {
-        quads: count(quads)?,
-        tile_columns: count(tile_columns)?,
-        in_rows: count(rows.input)?,
-        in_columns: count(columns.input)?,
-        out_rows: count(rows.output)?,
-        out_columns: count(columns.output)?,
-        first_row: count(rows.before / rows.stride)?,
-        first_column: count(columns.before / columns.stride)?,
-        lead_rows: count(rows.before % rows.stride)?,
-        lead_columns: count(columns.before % columns.stride)?,
+    let axis = |axis: &AxisWindow| PhaseAxis {
+        input: axis.input,
+        output: axis.output,
+        positions: axis.input,
+        stride: axis.stride,
+        before: axis.before,
     };
+    let sizes = (site.channels / 4, threads, site.batch);
+    let (params, workgroups) = grid([axis(rows), axis(columns)], tile, sizes, traits)?;
     let read = if images { Form::Image } else { Form::ReadVec4 };
     let mut bindings = vec![Binding::new("dy", Operand::Input(0), read)];
     if op.pool.kind == PoolKind::Max {
@@ -98,20 +72,14 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         bindings.push(Binding::new("y", Operand::Input(2), read));
     }
     bindings.push(Binding::new("dx", Operand::Output(0), Form::WriteVec4));
-    let kind = match op.pool.kind {
-        PoolKind::Max => "max",
-        PoolKind::Average { count_include_pad: true } => "padded average",
-        PoolKind::Average { count_include_pad: false } => "average",
-    };
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("threads", threads)
         .with("images", images)
-        .with("kind", kind)
+        .with("kind", kind_name(op.pool.kind))
         .with("tile", json!(tile))
         .with("size", json!([rows.size, columns.size]))
         .with("stride", json!([rows.stride, columns.stride]))
         .with("back", json!(back));
-    let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

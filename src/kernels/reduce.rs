@@ -6,10 +6,10 @@ use super::lane::image_fits;
 use super::layout::{Axes, count, signed};
 use super::team::{BUSY, Team};
 use super::{
-    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
+    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, forms, params,
 };
 use crate::ops::{Op, ReduceFn};
-use crate::tensor::Shape;
+use crate::tensor::{Shape, TensorType};
 
 params! {
     /// Parameters of `reduce`: elements or vectors of the output, the elements that fall together into each, and how both
@@ -79,10 +79,80 @@ pub(super) fn slices(x: &Shape, axes: &[usize], traits: &DeviceTraits) -> Option
     (2..=most).rev().find(|&slices| rows.is_multiple_of(slices))
 }
 
-/// Adds up the slices of scratch buffer 0, `[slices, elements]`, into output 0: the end of sums that were split.
-pub(super) fn sum_of_slices(slices: usize, elements: usize, traits: &DeviceTraits) -> Result<Dispatch, Refusal> {
-    let operands = [Operand::Scratch(0), Operand::Output(0)];
-    reduction(ReduceFn::Sum, &[slices, elements].into(), &[0], operands, None, traits)
+/// A sum that is cut into slices: each is computed by itself, and a second dispatch adds them up in their order.
+pub(super) struct Slices {
+    count: usize,
+    /// Elements of one slice, which are those of the output.
+    elements: usize,
+    bytes: u64,
+}
+
+impl Slices {
+    /// So many slices of an output; one slice is the output itself.
+    pub(super) fn of(count: usize, output: &TensorType, traits: &DeviceTraits) -> Result<Slices, Refusal> {
+        let bytes = (count as u64).saturating_mul(output.bytes() as u64);
+        if count > 1 && bytes > traits.max_binding_bytes {
+            return Refusal::because(format!("{count} partial sums of the filter are more than this device binds"));
+        }
+        Ok(Slices { count, elements: output.shape.elements(), bytes })
+    }
+
+    /// Where the slices are written, `[slices, elements]`.
+    pub(super) fn target(&self) -> Operand {
+        if self.count > 1 { Operand::Scratch(0) } else { Operand::Output(0) }
+    }
+
+    /// The dispatch that computes the slices, and the one that adds them up where there are several.
+    pub(super) fn launch(self, first: Dispatch, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+        if self.count == 1 {
+            return Ok(first.into());
+        }
+        let operands = [Operand::Scratch(0), Operand::Output(0)];
+        let all = [self.count, self.elements].into();
+        let sum = reduction(ReduceFn::Sum, &all, &[0], operands, None, traits)?;
+        Ok(Launch { dispatches: vec![first, sum], scratch: vec![self.bytes] })
+    }
+}
+
+/// How the axes of an operand are reduced: what stays and what falls together, and the teams that do it.
+pub(super) struct Columns {
+    /// What stays, in vectors where `vectors` says so.
+    pub(super) kept: Axes,
+    /// What falls together.
+    pub(super) reduced: Axes,
+    /// Elements that fall together.
+    pub(super) length: usize,
+    /// Neighbouring teams read neighbouring elements.
+    pub(super) spread: bool,
+    /// Elements are read and written in vectors.
+    pub(super) vectors: bool,
+    /// The operand is read through an image.
+    pub(super) images: bool,
+    /// Who reduces one line.
+    pub(super) team: Team,
+    /// Lines to reduce.
+    pub(super) lines: u32,
+    /// The grid.
+    pub(super) workgroups: [u32; 3],
+}
+
+impl Columns {
+    /// For an operand of shape `x`.
+    pub(super) fn of(x: &Shape, axes: &[usize], traits: &DeviceTraits) -> Result<Columns, Refusal> {
+        let (mut kept, mut reduced) = split(x, &[signed(&x.strides())], axes);
+        let length = reduced.positions();
+        let spread = kept.innermost().1 == [1];
+        let vectors = spread && reduced.aligned(0, false) && kept.vectorize(false).is_some();
+        if vectors {
+            reduced.divide(0);
+        }
+        let lines = kept.positions();
+        let team = if spread { Team::beside(length, lines, traits) } else { Team::new(length, traits) };
+        team.ends(length, 1, traits)?;
+        let (lines, workgroups) = team.grid(lines, traits)?;
+        let images = vectors && traits.class == DeviceClass::Cpu && image_fits(x.elements(), 4, traits);
+        Ok(Columns { kept, reduced, length, spread, vectors, images, team, lines, workgroups })
+    }
 }
 
 /// The reduction of an operand of shape `x` into another one; a mean is divided by `divisor`, as a rule the reduced elements.
@@ -94,17 +164,8 @@ pub(super) fn reduction(
     divisor: Option<usize>,
     traits: &DeviceTraits,
 ) -> Result<Dispatch, Refusal> {
-    let (mut kept, mut reduced) = split(x, &[signed(&x.strides())], axes);
-    let length = reduced.positions();
-    let spread = kept.innermost().1 == [1];
-    let vectors = spread && reduced.aligned(0, false) && kept.vectorize(false).is_some();
-    if vectors {
-        reduced.divide(0);
-    }
-    let lines = kept.positions();
-    let team = if spread { Team::beside(length, lines, traits) } else { Team::new(length, traits) };
-    team.ends(length, 1, traits)?;
-    let (lines, workgroups) = team.grid(lines, traits)?;
+    let Columns { kept, reduced, length, spread, vectors, images, team, lines, workgroups } =
+        Columns::of(x, axes, traits)?;
     let params = Params {
         lines,
         length: count(length)?,
@@ -119,12 +180,8 @@ pub(super) fn reduction(
         reduced: reduced.size_words()?,
         reduced_strides: reduced.stride_words(0),
     };
-    let images = vectors && traits.class == DeviceClass::Cpu && image_fits(x.elements(), 4, traits);
-    let (read, write, element) = match vectors {
-        true if images => (Form::Image, Form::WriteVec4, "vec4<f32>"),
-        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        false => (Form::Read, Form::Write, "f32"),
-    };
+    let (read, write, element) = forms(vectors);
+    let read = if images { Form::Image } else { read };
     let shader = Shader::new("reduce", Params::WGSL)
         .with("function", json!(function))
         .with("T", element)

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::layout::axis_words;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, linear, params};
+use super::{Binding, Case, DeviceTraits, Dispatch, Kernel, Launch, Operand, Refusal, Shader, forms, linear, params};
 use crate::ops::{Op, ResizeMode};
 
 params! {
@@ -42,10 +42,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         ResizeMode::Nearest => Vec::new(),
         ResizeMode::Linear => axes.iter().enumerate().filter(|(_, axis)| axis.1 > 1).map(|(axis, _)| axis).collect(),
     };
-    let (read, write, element) = match vectors {
-        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        false => (Form::Read, Form::Write, "f32"),
-    };
+    let (read, write, element) = forms(vectors);
     Ok(Dispatch {
         shader: Shader::new("resize", Params::WGSL)
             .with("T", element)

@@ -2,7 +2,7 @@
 
 use super::layout::count;
 use super::{
-    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, linear, params,
+    Binding, Case, DeviceTraits, Dispatch, Kernel, Launch, Operand, Refusal, Shader, ends, forms, linear, params,
 };
 use crate::ops::Op;
 
@@ -29,10 +29,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         size: count(dx.shape[op.axis])?,
         factor: count(op.factor)?,
     };
-    let (read, write, element) = match part {
-        4 => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        _ => (Form::Read, Form::Write, "f32"),
-    };
+    let (read, write, element) = forms(part == 4);
     Ok(Dispatch {
         shader: Shader::new("resize_grad", Params::WGSL).with("T", element),
         bindings: vec![Binding::new("dy", Operand::Input(0), read), Binding::new("dx", Operand::Output(0), write)],

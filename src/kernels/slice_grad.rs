@@ -1,7 +1,7 @@
 //! `slice_grad`: the gradient of a slice.
 
 use super::layout::{axis_words, count};
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, linear, params};
+use super::{Binding, Case, DeviceTraits, Dispatch, Kernel, Launch, Operand, Refusal, Shader, forms, linear, params};
 use crate::ops::Op;
 
 params! {
@@ -57,10 +57,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         },
     };
     debug_assert_eq!(dy.shape, taken);
-    let (read, write, element) = match part {
-        4 => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        _ => (Form::Read, Form::Write, "f32"),
-    };
+    let (read, write, element) = forms(part == 4);
     Ok(Dispatch {
         shader: Shader::new("slice_grad", Params::WGSL).with("T", element).with("rank", sizes.len()),
         bindings: vec![Binding::new("dy", Operand::Input(0), read), Binding::new("dx", Operand::Output(0), write)],

@@ -21,7 +21,12 @@ pub(super) fn window_fits(axes: &[AxisWindow; 3]) -> Result<(), Refusal> {
 }
 
 /// Input, output, size, stride, dilation and padding before, of every axis.
-pub(super) fn axis_params(axes: &[AxisWindow; 3]) -> Result<[[u32; 6]; 3], Refusal> {
+///
+/// A field of this type in `params!` becomes the fields `depth_input` to `width_before`.
+pub(super) type Windows = [[u32; 6]; 3];
+
+/// The axes as parameters.
+pub(super) fn axis_params(axes: &[AxisWindow; 3]) -> Result<Windows, Refusal> {
     let mut words = [[0; 6]; 3];
     for (words, axis) in words.iter_mut().zip(axes) {
         let values = [axis.input, axis.output, axis.size, axis.stride, axis.dilation, axis.before];
