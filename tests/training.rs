@@ -386,7 +386,7 @@ fn folders_of_pictures_are_classes() {
     assert_eq!(history.last().unwrap().metrics["accuracy"], 1.0);
     let mut matrix = ConfusionMatrix::default();
     trainer
-        .evaluate_batches(&pictures, 5, &mut |batch, result| {
+        .evaluate_batches(&pictures, 5, &[], &mut |batch, result| {
             matrix.update(&batch.targets["dense"], &result.predictions["dense"])
         })
         .unwrap();

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::samples::SampleArgs;
+use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
 use crate::session::Device;
-use crate::train::{Augment, ConfusionMatrix, Loss, Metric, Optimizer, Settings, Trainer};
+use crate::train::{Augment, ConfusionMatrix, Optimizer, Settings, Trainer};
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
@@ -18,15 +18,8 @@ pub(super) struct EvaluateArgs {
     model: ModelArg,
     #[command(flatten)]
     samples: SampleArgs,
-    /// The loss, as for `train`.
-    #[arg(long, value_name = "NAME")]
-    loss: String,
-    /// Outputs are logits rather than probabilities.
-    #[arg(long)]
-    from_logits: bool,
-    /// What is measured beside the loss, as for `train`.
-    #[arg(long = "metric", value_name = "NAME")]
-    metrics: Vec<String>,
+    #[command(flatten)]
+    measure: MeasureArgs,
     /// Samples of a batch.
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch_size: usize,
@@ -41,24 +34,25 @@ pub(super) struct EvaluateArgs {
 
 pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let model = args.model.load()?;
-    let loss = Loss::parse(&args.loss)?;
-    let loss = if args.from_logits { loss.with_logits() } else { loss };
-    let metrics: Vec<Metric> = args.metrics.iter().map(|name| Metric::parse(name)).collect::<Result<_, _>>()?;
+    let (loss, metrics) = (args.measure.loss()?, args.measure.metrics()?);
     let samples = args.samples.open(&model, loss, Augment::default())?;
     let settings = Settings::new(&model, loss, Optimizer::sgd());
     let device = Device::select(&args.device.device)?;
     let mut trainer = Trainer::with_options(&model, device, settings, progress::options(true))?;
-    let (loss, metrics) = trainer.evaluate(samples.as_ref(), args.batch_size, &metrics)?;
+    let mut matrix = args.confusion.then(ConfusionMatrix::default);
+    let (loss, metrics) =
+        trainer.evaluate_batches(samples.as_ref(), args.batch_size, &metrics, &mut |batch, result| match (
+            &mut matrix,
+            result.measured(&batch.targets),
+        ) {
+            (Some(matrix), Some((target, prediction))) => matrix.update(target, prediction),
+            _ => Ok(()),
+        })?;
     let mut text = format!("{} samples on {}\nloss {loss:.6}\n", samples.len(), trainer.device().name());
     for (name, value) in &metrics {
         writeln!(text, "{name} {value:.6}")?;
     }
-    let mut matrix = args.confusion.then(ConfusionMatrix::default);
-    if let Some(matrix) = &mut matrix {
-        trainer.evaluate_batches(samples.as_ref(), args.batch_size, &mut |batch, result| {
-            let both = result.predictions.iter().find_map(|(name, p)| Some((batch.targets.get(name)?, p)));
-            both.map_or(Ok(()), |(target, prediction)| matrix.update(target, prediction))
-        })?;
+    if let Some(matrix) = &matrix {
         write!(text, "{matrix}")?;
     }
     let json = json!({

@@ -51,9 +51,11 @@ impl InputArgs {
     }
 
     fn read_for(&self, model: &Model) -> Result<(Graph, Inputs), Failure> {
+        let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
         let mut tensors = Inputs::new();
         for argument in &self.files {
-            let (spec, file) = input_of(model, argument)?;
+            let (position, file) = named("input", &names, argument)?;
+            let spec = &model.inputs()[position];
             let tensor = self.read_one(spec, Path::new(file))?;
             if tensors.insert(spec.name.clone(), tensor).is_some() {
                 return Err(format!("input `{}` is given twice", spec.name).into());
@@ -113,16 +115,19 @@ impl InputArgs {
     }
 }
 
-/// The input that an argument names, and its file.
-fn input_of<'a>(model: &'a Model, argument: &'a str) -> Result<(&'a InputSpec, &'a str), Failure> {
-    let named = argument
+/// The position among `names` that a `[NAME=]VALUE` argument is about, and the value; the name may be left out when there is
+/// one. `kind` says what is named, for the error.
+pub(super) fn named<'a>(kind: &str, names: &[&str], argument: &'a str) -> Result<(usize, &'a str), Failure> {
+    let found = argument
         .split_once('=')
-        .and_then(|(name, file)| Some((model.inputs().iter().find(|input| input.name == name)?, file)));
-    let names = || model.inputs().iter().map(|input| format!("`{}`", input.name)).collect::<Vec<_>>().join(", ");
-    match (named, model.inputs()) {
+        .and_then(|(name, value)| Some((names.iter().position(|other| *other == name)?, value)));
+    match (found, names) {
         (Some(found), _) => Ok(found),
-        (None, [only]) if !argument.contains('=') || Path::new(argument).exists() => Ok((only, argument)),
-        (None, _) => Err(format!("{argument}: name the input as NAME=FILE; the model takes {}", names()).into()),
+        (None, [_]) if !argument.contains('=') || Path::new(argument).exists() => Ok((0, argument)),
+        (None, names) => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            Err(format!("`{argument}` must be NAME=.. with an {kind} of the model: {}", names.join(", ")).into())
+        }
     }
 }
 

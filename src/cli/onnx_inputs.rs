@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Failure;
+use super::inputs::named;
 use crate::graph::Graph;
-use crate::import::onnx::{Given, HostTensor, OnnxInput, OnnxModel};
+use crate::import::onnx::{Given, HostTensor, OnnxModel};
 use crate::tensor::{Tensor, read_npy};
 
 type Inputs = BTreeMap<String, Tensor>;
@@ -24,14 +25,17 @@ pub(super) fn read(
         let shape: Option<Vec<usize>> = input.shape.iter().enumerate().map(open).collect();
         given.extend(shape.map(|shape| (input.name.clone(), Given::Shape(shape))));
     }
+    let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
     for argument in shapes {
-        let (input, list) = input_of(model, argument)?;
+        let (position, list) = named("input", &names, argument)?;
+        let input = &model.inputs()[position];
         let list: Result<Vec<usize>, _> = list.split(',').map(|size| size.trim().parse()).collect();
         let list = list.map_err(|e| format!("`{argument}`: {e}; sizes are written as NAME=1,3,224,224"))?;
         given.insert(input.name.clone(), Given::Shape(list));
     }
     for argument in files {
-        let (input, file) = input_of(model, argument)?;
+        let (position, file) = named("input", &names, argument)?;
+        let input = &model.inputs()[position];
         let tensor = read_npy(Path::new(file))?.to_f32();
         let values = tensor.f32s()?.iter().map(|&value| f64::from(value)).collect();
         let host = HostTensor::from_f64(tensor.shape().to_vec(), input.elem, values);
@@ -48,19 +52,4 @@ pub(super) fn read(
             .or_insert_with(|| Tensor::from_fn(value.ty.shape.clone(), |i| (i as f32 * 0.618_034).sin()));
     }
     Ok((graph, inputs))
-}
-
-/// The input that `[NAME=]VALUE` is about, and the value.
-fn input_of<'a>(model: &'a OnnxModel, argument: &'a str) -> Result<(&'a OnnxInput, &'a str), Failure> {
-    let named = argument
-        .split_once('=')
-        .and_then(|(name, value)| Some((model.inputs().iter().find(|input| input.name == name)?, value)));
-    match (named, model.inputs()) {
-        (Some(found), _) => Ok(found),
-        (None, [only]) if !argument.contains('=') => Ok((only, argument)),
-        (None, all) => {
-            let names: Vec<String> = all.iter().map(|input| format!("`{}`", input.name)).collect();
-            Err(format!("`{argument}` must be NAME=.. with an input of the model: {}", names.join(", ")).into())
-        }
-    }
 }

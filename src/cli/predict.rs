@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::samples::named;
+use super::samples::arrays_by_name;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, make_folders, progress};
 use crate::session::{Device, Session};
@@ -39,7 +39,7 @@ pub(super) struct PredictArgs {
 pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let model = args.model.load()?;
     let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
-    let inputs = named("input", &names, &args.x)?;
+    let inputs = arrays_by_name("input", &names, &args.x)?;
     let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.shape()[1..].to_vec())).collect();
     let samples = Arrays::named(Batch { inputs, ..Batch::default() })?.scaled(args.scale);
     let count = samples.len();

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
+use super::inputs::named;
 use crate::layers::Model;
 use crate::tensor::{Tensor, read_npy};
-use crate::train::{Arrays, Augment, Batch, DataSource, ImageFolder, Loss};
+use crate::train::{Arrays, Augment, Batch, DataSource, ImageFolder, Loss, Metric};
 
 /// Arrays, or a folder of pictures.
 #[derive(Debug, Args)]
@@ -62,23 +63,55 @@ impl SampleArgs {
     }
 }
 
+/// What predictions are measured by.
+#[derive(Debug, Args)]
+pub(super) struct MeasureArgs {
+    /// The loss: mse, mae, huber, log_cosh, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy,
+    /// kl_divergence, hinge or squared_hinge.
+    #[arg(long, value_name = "NAME")]
+    loss: String,
+    /// Outputs are logits rather than probabilities.
+    #[arg(long)]
+    from_logits: bool,
+    /// What is measured beside the loss: accuracy, top_K_accuracy, mse, rmse, mae, precision, recall or auc.
+    #[arg(long = "metric", value_name = "NAME")]
+    metrics: Vec<String>,
+}
+
+impl MeasureArgs {
+    /// The loss.
+    pub(super) fn loss(&self) -> Result<Loss, Failure> {
+        let loss = Loss::parse(&self.loss)?;
+        Ok(if self.from_logits { loss.with_logits() } else { loss })
+    }
+
+    /// The metrics.
+    pub(super) fn metrics(&self) -> Result<Vec<Metric>, Failure> {
+        Ok(self.metrics.iter().map(|name| Metric::parse(name)).collect::<Result<_, _>>()?)
+    }
+}
+
 fn arrays(model: &Model, x: &[String], y: &[String], sample_weights: Option<Tensor>) -> Result<Arrays, Failure> {
     let inputs: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
     let outputs: Vec<&str> = model.outputs().iter().map(|(name, _)| name.as_str()).collect();
-    let batch = Batch { inputs: named("input", &inputs, x)?, targets: named("output", &outputs, y)?, sample_weights };
+    let batch = Batch {
+        inputs: arrays_by_name("input", &inputs, x)?,
+        targets: arrays_by_name("output", &outputs, y)?,
+        sample_weights,
+    };
     Ok(Arrays::named(batch)?)
 }
 
 /// Arrays by name, from `NAME=FILE` or, where there is one name, `FILE`.
-pub(super) fn named(kind: &str, names: &[&str], files: &[String]) -> Result<BTreeMap<String, Tensor>, Failure> {
+pub(super) fn arrays_by_name(
+    kind: &str,
+    names: &[&str],
+    files: &[String],
+) -> Result<BTreeMap<String, Tensor>, Failure> {
     let mut tensors = BTreeMap::new();
-    let list = || names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     for argument in files {
-        let (name, file) = match (argument.split_once('='), names) {
-            (Some((name, file)), names) if names.contains(&name) => (name, file),
-            (_, [only]) => (*only, argument.as_str()),
-            _ => return Err(format!("`{argument}` must be NAME=FILE with an {kind} of the model: {}", list()).into()),
-        };
+        let (position, file) = named(kind, names, argument)?;
+        let name = names[position];
         if tensors.insert(name.to_string(), read_npy(Path::new(file))?).is_some() {
             return Err(format!("{kind} `{name}` is given twice").into());
         }

@@ -10,15 +10,15 @@ use std::time::Instant;
 use clap::{ArgAction, Args};
 use serde_json::json;
 
-use super::samples::SampleArgs;
+use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, make_folders, progress};
 use crate::export::Format;
 use crate::layers::Model;
 use crate::session::Device;
 use crate::train::{
-    Augment, Checkpointing, Clipping, DataSource, EarlyStopping, Ended, Event, FitOptions, Loss, Metric, Optimizer,
-    Progress, Schedule, Settings, Trainer, split,
+    Augment, Checkpointing, Clipping, DataSource, EarlyStopping, Ended, Event, FitOptions, Optimizer, Progress,
+    Schedule, Settings, Trainer, split,
 };
 
 #[derive(Debug, Args)]
@@ -79,16 +79,8 @@ pub(super) struct TrainArgs {
 /// What is optimized, and by what.
 #[derive(Debug, Args)]
 struct GoalArgs {
-    /// The loss: mse, mae, huber, log_cosh, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy,
-    /// kl_divergence, hinge or squared_hinge.
-    #[arg(long, value_name = "NAME")]
-    loss: String,
-    /// Outputs are logits rather than probabilities.
-    #[arg(long)]
-    from_logits: bool,
-    /// What is measured beside the loss: accuracy, top_K_accuracy, mse, rmse, mae, precision, recall or auc.
-    #[arg(long = "metric", value_name = "NAME")]
-    metrics: Vec<String>,
+    #[command(flatten)]
+    measure: MeasureArgs,
     /// The optimizer: sgd, adam, adamw, adamax, nadam, rmsprop, adagrad or lion.
     #[arg(long, default_value = "adam", value_name = "NAME")]
     optimizer: String,
@@ -157,11 +149,6 @@ struct WayArgs {
 }
 
 impl GoalArgs {
-    fn loss(&self) -> Result<Loss, Failure> {
-        let loss = Loss::parse(&self.loss)?;
-        Ok(if self.from_logits { loss.with_logits() } else { loss })
-    }
-
     fn optimizer(&self) -> Result<Optimizer, Failure> {
         let mut optimizer = Optimizer::parse(&self.optimizer)?;
         if let Some(momentum) = self.momentum {
@@ -178,17 +165,13 @@ impl GoalArgs {
         let optimizer = optimizer.learning_rate(rate).weight_decay(decay).clipping(clipping);
         Ok(self.ema.map_or(optimizer, |momentum| optimizer.ema(momentum)))
     }
-
-    fn metrics(&self) -> Result<Vec<Metric>, Failure> {
-        Ok(self.metrics.iter().map(|name| Metric::parse(name)).collect::<Result<_, _>>()?)
-    }
 }
 
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     // A wrong ending or name should not show itself after large files have been read, or after hours.
     args.save.as_deref().map(Format::of).transpose()?;
-    let (loss, optimizer) = (args.goal.loss()?, args.goal.optimizer()?);
-    args.goal.metrics()?;
+    let (loss, optimizer) = (args.goal.measure.loss()?, args.goal.optimizer()?);
+    args.goal.measure.metrics()?;
     let files = [&args.save, &args.checkpoint, &args.checkpoint_best, &args.history, &args.csv, &args.plot];
     make_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
     let model = args.model.load()?;
@@ -259,7 +242,7 @@ fn options(args: &TrainArgs, samples: usize, validated: bool) -> Result<FitOptio
         batch_size: way.batch_size,
         shuffle: way.shuffle,
         steps: way.steps,
-        metrics: args.goal.metrics()?,
+        metrics: args.goal.measure.metrics()?,
         schedule,
         plateau: None,
         early_stopping,

@@ -286,12 +286,9 @@ impl Trainer {
                 let result = trainer.finish(submitted.running)?;
                 progress.samples += samples;
                 progress.loss_sum += f64::from(result.loss) * samples as f64;
-                for measured in &mut progress.measured {
-                    for (output, prediction) in &result.predictions {
-                        if let Some(target) = submitted.targets.get(output) {
-                            measured.update(target, prediction, submitted.weights.as_ref())?;
-                            break;
-                        }
+                if let Some((target, prediction)) = result.measured(&submitted.targets) {
+                    for measured in &mut progress.measured {
+                        measured.update(target, prediction, submitted.weights.as_ref())?;
                     }
                 }
                 let loss = progress.loss_sum / progress.samples as f64;
@@ -371,23 +368,10 @@ impl Trainer {
         batch_size: usize,
         metrics: &[Metric],
     ) -> Result<(f64, BTreeMap<String, f64>), TrainError> {
-        let mut measured: Vec<Measured> = metrics.iter().map(|&metric| Measured::new(metric)).collect();
-        let mut sum = 0.0;
-        self.evaluate_batches(data, batch_size, &mut |batch, result| {
-            sum += f64::from(result.loss) * batch.len() as f64;
-            for measured in &mut measured {
-                let both = result.predictions.iter().find_map(|(name, p)| Some((batch.targets.get(name)?, p)));
-                if let Some((target, prediction)) = both {
-                    measured.update(target, prediction, batch.sample_weights.as_ref())?;
-                }
-            }
-            Ok(())
-        })?;
-        let results = measured.iter().map(|measured| (measured.metric.name(), measured.result())).collect();
-        Ok((sum / data.len().max(1) as f64, results))
+        self.evaluate_batches(data, batch_size, metrics, &mut |_, _| Ok(()))
     }
 
-    /// Loss and predictions on other data, batch by batch in its own order.
+    /// As [`Trainer::evaluate`]; `seen` gets every batch with its loss and its predictions.
     ///
     /// # Errors
     /// As [`Trainer::evaluate`], and what `seen` returns.
@@ -395,15 +379,25 @@ impl Trainer {
         &mut self,
         data: &dyn DataSource,
         batch_size: usize,
+        metrics: &[Metric],
         seen: &mut dyn FnMut(&Batch, &BatchResult) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(f64, BTreeMap<String, f64>), TrainError> {
+        let mut measured: Vec<Measured> = metrics.iter().map(|&metric| Measured::new(metric)).collect();
+        let mut sum = 0.0;
         let positions: Vec<usize> = (0..data.len()).collect();
         for chunk in positions.chunks(batch_size.max(1)) {
             let batch = read_batch(chunk.len(), || data.plain_batch(chunk))?;
             let result = self.evaluate_batch(&batch)?;
+            sum += f64::from(result.loss) * batch.len() as f64;
+            if let Some((target, prediction)) = result.measured(&batch.targets) {
+                for measured in &mut measured {
+                    measured.update(target, prediction, batch.sample_weights.as_ref())?;
+                }
+            }
             seen(&batch, &result)?;
         }
-        Ok(())
+        let results = measured.iter().map(|measured| (measured.metric.name(), measured.result())).collect();
+        Ok((sum / data.len().max(1) as f64, results))
     }
 }
 

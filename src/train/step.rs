@@ -54,29 +54,44 @@ impl Store {
         }
     }
 
-    /// Gives a variable another value.
-    pub fn write(&mut self, index: usize, tensor: &Tensor) -> Result<(), TrainError> {
-        let variable = self.variables.get(index).ok_or_else(|| no_variable(index))?;
-        if variable.first.tensor_type() != tensor.tensor_type() {
-            let (name, expected, found) = (&variable.name, variable.first.tensor_type(), tensor.tensor_type());
-            return Err(TrainError::Data { what: format!("`{name}` is {expected} here and {found} there") });
-        }
-        match &mut self.place {
-            Place::Gpu(variables) => Ok(variables.write(index, tensor)?),
-            Place::Cpu(values) => {
-                values.get_mut(index).into_iter().for_each(|value| *value = tensor.clone());
-                Ok(())
+    /// Checks that values are those of all variables and of no others.
+    pub fn check(&self, values: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
+        let wrong = |what: String| Err(TrainError::Data { what });
+        for Variable { name, first, .. } in &self.variables {
+            let Some(found) = values.get(name).map(Tensor::tensor_type) else {
+                return wrong(format!("`{name}` is missing; it was saved with another optimizer or model"));
+            };
+            let expected = first.tensor_type();
+            if found != expected {
+                return wrong(format!("`{name}` is {expected} here and {found} there"));
             }
+        }
+        match values.keys().find(|name| !self.names().any(|own| own == *name)) {
+            Some(name) => wrong(format!("this training has no `{name}`; it was saved with another optimizer or model")),
+            None => Ok(()),
         }
     }
 
-    /// Checks that values fit all variables.
-    pub fn check(&self, values: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
-        for Variable { name, first, .. } in &self.variables {
-            let (expected, found) = (first.tensor_type(), values.get(name).map(Tensor::tensor_type));
-            if found.as_ref().is_some_and(|found| *found != expected) {
-                let found = found.map(|found| found.to_string()).unwrap_or_default();
-                return Err(TrainError::Data { what: format!("`{name}` is {expected} here and {found} there") });
+    /// Gives all variables other values, or none when one does not fit.
+    pub fn write(&mut self, values: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
+        self.check(values)?;
+        for (index, variable) in self.variables.iter().enumerate() {
+            let Some(tensor) = values.get(&variable.name) else { continue };
+            match &mut self.place {
+                Place::Gpu(variables) => variables.write(index, tensor)?,
+                Place::Cpu(own) => own.get_mut(index).into_iter().for_each(|value| *value = tensor.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the model's weights their present values, or their averages where there are some.
+    pub fn update_weights(&self) -> Result<(), TrainError> {
+        for (index, variable) in self.variables.iter().enumerate() {
+            if let Some(weight) = &variable.weight {
+                let average = names::average(&variable.name);
+                let averaged = self.names().position(|name| name == average);
+                weight.set(self.read(averaged.unwrap_or(index))?)?;
             }
         }
         Ok(())

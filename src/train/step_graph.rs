@@ -4,7 +4,7 @@ use super::expression::Expression;
 use super::{Clipping, Optimizer, Settings, backward_recomputing};
 use crate::error::TrainError;
 use crate::graph::{Graph, ValueId};
-use crate::layers::{Model, Regularizer};
+use crate::layers::{Model, Regularizer, TrainedWeight, Weight};
 use crate::ops::{BinaryFn, ReduceFn, Slice, UnaryFn, Update};
 use crate::passes::prepare;
 use crate::tensor::{Shape, Tensor, TensorType};
@@ -60,16 +60,22 @@ pub(super) mod names {
 pub(super) struct Variable {
     pub name: String,
     pub first: Tensor,
+    /// The model's weight that it is the value of, if it is one.
+    pub weight: Option<Weight>,
 }
 
 /// All variables of a training: weights first, then what the optimizer keeps for each trainable one.
 pub(super) fn variables(model: &Model, settings: &Settings) -> Result<Vec<Variable>, TrainError> {
     let graph = model.training_graph(1, &settings.shapes)?;
-    let mut variables: Vec<Variable> =
-        graph.weights.iter().map(|weight| Variable { name: weight.name.clone(), first: weight.weight.get() }).collect();
+    let own = |weight: &TrainedWeight| Variable {
+        name: weight.name.clone(),
+        first: weight.weight.get(),
+        weight: Some(weight.weight.clone()),
+    };
+    let mut variables: Vec<Variable> = graph.weights.iter().map(own).collect();
     for weight in graph.weights.iter().filter(|weight| weight.trainable) {
         let shape = weight.weight.spec().shape.clone();
-        let mut add = |name: String, first: Tensor| variables.push(Variable { name, first });
+        let mut add = |name: String, first: Tensor| variables.push(Variable { name, first, weight: None });
         for slot in settings.optimizer.rule.slots() {
             let first = Tensor::full(shape.clone(), settings.optimizer.initial_slot(slot));
             add(names::slot(slot, &weight.name), first);

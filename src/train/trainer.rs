@@ -7,7 +7,7 @@ use super::step_graph::{Phase, names, step_graph, variables};
 use super::{Batch, Settings};
 use crate::error::TrainError;
 use crate::kernels::preferred;
-use crate::layers::{Emitter, Model, Weight};
+use crate::layers::{Emitter, Model};
 use crate::passes::{FoldCache, optimize};
 use crate::plan::plan;
 use crate::session::{Device, Options};
@@ -38,6 +38,13 @@ pub struct BatchResult {
     pub loss: f32,
     /// The model's outputs by name, if they were asked for.
     pub predictions: BTreeMap<String, Tensor>,
+}
+
+impl BatchResult {
+    /// The first output that the batch has a target for, as target and prediction: what metrics go by.
+    pub fn measured<'a>(&'a self, targets: &'a BTreeMap<String, Tensor>) -> Option<(&'a Tensor, &'a Tensor)> {
+        self.predictions.iter().find_map(|(name, prediction)| Some((targets.get(name)?, prediction)))
+    }
 }
 
 /// A batch under way on the device.
@@ -109,7 +116,10 @@ impl Trainer {
     ///
     /// # Errors
     /// [`TrainError`] when the step cannot be planned.
-    pub fn peak_bytes_without_recomputing(&self, batch: usize) -> Result<u64, TrainError> {
+    pub fn peak_bytes_without_recomputing(&mut self, batch: usize) -> Result<u64, TrainError> {
+        if self.settings.segments <= 1 {
+            return self.peak_bytes(batch);
+        }
         let Device::Gpu(gpu) = &self.device else { return Ok(self.store.bytes()) };
         let graph = step_graph(&self.model, &self.settings.clone().segments(1), batch, Phase::Train, false)?;
         let (graph, _) = optimize(graph, &FoldCache::default())?;
@@ -308,21 +318,11 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::Data`] when a variable is missing, unknown or of another shape; nothing is changed then.
     pub fn set_variables(&mut self, values: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
-        self.check_variables(values)?;
-        let own: Vec<String> = self.store.names().map(String::from).collect();
-        own.iter().enumerate().try_for_each(|(index, name)| self.store.write(index, &values[name]))
+        self.store.write(values)
     }
 
     /// Refuses what [`Trainer::set_variables`] refuses.
     pub(super) fn check_variables(&self, values: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
-        let own: Vec<String> = self.store.names().map(String::from).collect();
-        let wrong = |what: String| Err(TrainError::Data { what });
-        if let Some(name) = own.iter().find(|name| !values.contains_key(*name)) {
-            return wrong(format!("`{name}` is missing; it was saved with another optimizer or model"));
-        }
-        if let Some(name) = values.keys().find(|name| !own.contains(name)) {
-            return wrong(format!("this training has no `{name}`; it was saved with another optimizer or model"));
-        }
         self.store.check(values)
     }
 
@@ -331,19 +331,7 @@ impl Trainer {
     /// # Errors
     /// [`TrainError`] when the device fails.
     pub fn update_model(&self) -> Result<(), TrainError> {
-        let values = self.variables()?;
-        for (name, weight) in self.weights()? {
-            let averaged = values.get(&names::average(&name));
-            if let Some(value) = averaged.or_else(|| values.get(&name)) {
-                weight.set(value.clone())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn weights(&self) -> Result<Vec<(String, Weight)>, TrainError> {
-        let graph = self.model.training_graph(1, &self.settings.shapes)?;
-        Ok(graph.weights.into_iter().map(|weight| (weight.name, weight.weight)).collect())
+        self.store.update_weights()
     }
 }
 
