@@ -3,22 +3,20 @@
 //! The folder is `KERAS_GOLDENS` (default `../shared/goldens/keras`): a `manifest.json` and one `.npz` per case, with the
 //! gradients of `sum(y * dy)`.
 
+mod shared_data;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use serde_json::{Map, Value};
+use shared_data::{Archive, accuracy, array, goldens, gpu, report, run_preferring};
 use wgconv::cpu;
-use wgconv::gpu::{Device, Executable, ShaderChecks, SharedWeights};
 use wgconv::graph::{Graph, ValueId};
 use wgconv::kernels::candidates;
 use wgconv::layers::{Input, Model, SymbolicTensor, layer_from_config};
 use wgconv::passes::{FoldCache, optimize};
-use wgconv::plan::plan;
 use wgconv::tensor::{Accuracy, Tensor, compare};
 use wgconv::train::gradients;
-
-type Archive = npyz::npz::NpzArchive<std::io::BufReader<std::fs::File>>;
 
 struct Case {
     id: String,
@@ -26,22 +24,6 @@ struct Case {
     inputs: BTreeMap<String, Tensor>,
     /// Keras's gradients, by the name of the graph's output.
     expected: BTreeMap<String, Tensor>,
-}
-
-fn folder() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/goldens/keras");
-    let folder = std::env::var_os("KERAS_GOLDENS").map_or(default, PathBuf::from);
-    if !folder.join("manifest.json").is_file() {
-        println!("skipped: no manifest.json in {} (set KERAS_GOLDENS)", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
-fn array(archive: &mut Archive, name: &str) -> Option<Tensor> {
-    let npy = archive.by_name(name).unwrap()?;
-    let shape: Vec<usize> = npy.shape().iter().map(|&size| size as usize).collect();
-    Some(Tensor::from_f32(shape, npy.into_vec::<f32>().unwrap()).unwrap())
 }
 
 fn load(folder: &Path, entry: &Value) -> Result<Case, String> {
@@ -97,10 +79,7 @@ fn load(folder: &Path, entry: &Value) -> Result<Case, String> {
 }
 
 fn cases() -> Vec<Result<Case, String>> {
-    let Some(folder) = folder() else { return Vec::new() };
-    let text = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
-    let manifest: Value = serde_json::from_str(&text).unwrap();
-    let entries = manifest["cases"].as_array().unwrap();
+    let Some((folder, entries)) = goldens() else { return Vec::new() };
     let loaded: Vec<_> = entries
         .iter()
         // Keras has no result for a few cases.
@@ -111,12 +90,6 @@ fn cases() -> Vec<Result<Case, String>> {
     loaded
 }
 
-/// The loosest class among the ops of a graph, and the result as one rounding of a double precision computation.
-fn accuracy(graph: &Graph) -> Accuracy {
-    let classes = graph.nodes().iter().map(|node| node.op.spec().accuracy(&graph.input_types(node)));
-    classes.fold(Accuracy::Elementwise, Accuracy::and)
-}
-
 fn check(case: &Case, graph: &Graph, outputs: &[Tensor], accuracy: Accuracy, scale: f64) -> Result<(), String> {
     for ((name, _), tensor) in graph.outputs().iter().zip(outputs) {
         let comparison = compare(tensor, &case.expected[name], accuracy, scale);
@@ -125,10 +98,6 @@ fn check(case: &Case, graph: &Graph, outputs: &[Tensor], accuracy: Accuracy, sca
         }
     }
     Ok(())
-}
-
-fn report(failures: Vec<String>) {
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
@@ -146,30 +115,9 @@ fn the_reference_has_the_gradients_of_keras() {
     report(failures);
 }
 
-/// Plans with one kernel preferred wherever it accepts, and compares; `false` where it is not used at all.
-fn run_on_gpu(device: &Device, case: &Case, graph: &Graph, preferred: &str) -> Result<bool, String> {
-    let planned = plan(graph, device.traits(), |_, kernels| {
-        let mut order: Vec<_> = kernels.iter().collect();
-        order.sort_by_key(|kernel| kernel.stem != preferred);
-        order
-    })
-    .map_err(|e| e.to_string())?;
-    if !preferred.is_empty() && !planned.steps.iter().any(|step| step.kernel == preferred) {
-        return Ok(false);
-    }
-    let executable = Executable::compile(device, Arc::new(planned), &SharedWeights::default(), &|_, _| {})
-        .map_err(|e| e.to_string())?;
-    executable.poison().map_err(|e| e.to_string())?;
-    let inputs: Vec<Tensor> = graph.inputs().iter().map(|&id| case.inputs[&graph.value(id).name].clone()).collect();
-    let outputs = executable.run(&inputs).map_err(|e| e.to_string())?;
-    check(case, graph, &outputs, accuracy(graph), 1.0).map(|()| true)
-}
-
 #[test]
 fn every_kernel_has_the_gradients_of_keras() {
-    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_default();
-    let device =
-        pollster::block_on(Device::request(&wanted, ShaderChecks::Off)).expect("the tests need a Vulkan driver");
+    let device = gpu();
     let (mut failures, mut runs) = (Vec::new(), 0);
     for case in cases() {
         let Ok(case) = case else { continue };
@@ -178,8 +126,13 @@ fn every_kernel_has_the_gradients_of_keras() {
             let stems: BTreeSet<&str> =
                 graph.nodes().iter().flat_map(|node| candidates(&node.op)).map(|kernel| kernel.stem).collect();
             for stem in stems {
-                match run_on_gpu(&device, &case, graph, stem) {
-                    Ok(ran) => runs += usize::from(ran),
+                let outputs = run_preferring(&device, graph, &case.inputs, stem);
+                let checked = outputs.and_then(|outputs| match outputs {
+                    Some(outputs) => check(&case, graph, &outputs, accuracy(graph), 1.0).map(|()| 1),
+                    None => Ok(0),
+                });
+                match checked {
+                    Ok(ran) => runs += ran,
                     Err(why) => failures.push(format!("{} by {stem}: {why}", case.id)),
                 }
             }

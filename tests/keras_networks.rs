@@ -2,22 +2,15 @@
 //!
 //! The folder is `WGCONV_MODELS` (default `../shared/models`); every `.keras` and `.h5` model in it is run.
 
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use shared_data::models;
 use wgconv::import::read_model;
 use wgconv::session::{Device, Options, Session};
 use wgconv::tensor::{Accuracy, Tensor, compare, read_npy};
-
-fn folder() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    let folder = std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: no folder {} (set WGCONV_MODELS)", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// A model file, its input and Keras's output.
 type Case = (PathBuf, Tensor, Tensor);
@@ -64,7 +57,7 @@ fn cases(folder: &Path) -> Vec<Case> {
 
 #[test]
 fn models_give_the_outputs_of_keras() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = models("") else { return };
     let gpu = Device::select(&std::env::var("WGCONV_DEVICE").unwrap_or("gpu".into())).unwrap();
     let mut failures = Vec::new();
     let cases = cases(&folder);
@@ -100,7 +93,7 @@ fn models_give_the_outputs_of_keras() {
 
 #[test]
 fn weights_alone_fill_a_model_made_from_its_configuration() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = models("") else { return };
     let input = read_npy(&folder.join("seed/input.npy")).unwrap().to_f32();
     let mut ran = 0;
     for path in files(&folder.join("seed"), ".json") {
@@ -126,7 +119,7 @@ fn weights_alone_fill_a_model_made_from_its_configuration() {
 /// Every file of a model, of whatever format and version of Keras, fills the model made from its configuration.
 #[test]
 fn every_format_loads_into_a_model_that_is_there() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = models("") else { return };
     let input = read_npy(&folder.join("seed/input.npy")).unwrap().to_f32();
     let mut ran = 0;
     for path in files(&folder.join("seed"), ".json").into_iter().filter(|path| path.with_extension("keras").is_file()) {

@@ -3,24 +3,17 @@
 //!
 //! The folder is `WGCONV_MODELS` (default `../shared/models`).
 
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use shared_data::models;
 use wgconv::import::onnx::{Given, read_onnx};
 use wgconv::ops::Op;
 use wgconv::passes::{FoldCache, optimize};
 use wgconv::session::{Device, Options, Session};
 use wgconv::tensor::{Accuracy, Tensor, compare, read_npy};
-
-fn folder() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    let folder = std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: no folder {} (set WGCONV_MODELS)", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// A model file, its input and the output of the program that wrote it.
 fn cases(folder: &Path) -> Vec<(PathBuf, Tensor, Tensor)> {
@@ -60,7 +53,7 @@ fn given(input: &str, tensor: &Tensor) -> BTreeMap<String, Given> {
 
 #[test]
 fn every_model_gives_its_output() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = models("") else { return };
     let mut devices = vec![Device::Cpu];
     match Device::select("gpu") {
         Ok(gpu) => devices.push(gpu),
@@ -90,7 +83,7 @@ fn every_model_gives_its_output() {
 
 #[test]
 fn no_transpose_stays_inside_of_a_mobile_network() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = models("") else { return };
     let mut seen = 0;
     for (path, input, _) in cases(&folder) {
         if !path.to_string_lossy().contains("mobilenet") {
@@ -108,7 +101,7 @@ fn no_transpose_stays_inside_of_a_mobile_network() {
 
 #[test]
 fn damaged_models_are_refused_or_read_but_never_panic() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = models("") else { return };
     let bytes = std::fs::read(folder.join("seed/v0_separable.onnx")).unwrap();
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("model.onnx");

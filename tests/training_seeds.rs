@@ -2,34 +2,25 @@
 //!
 //! The folder is `WGCONV_MODELS` (default `../shared/models`); every `*.train.npz` in its `seed` is a training.
 
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use shared_data::{Archive, array, models};
 use wgconv::import::read_model;
 use wgconv::layers::Model;
 use wgconv::session::Device;
-use wgconv::tensor::{Tensor, read_npy};
+use wgconv::tensor::read_npy;
 use wgconv::train::{Batch, Loss, Optimizer, Settings, Trainer, backward};
 
-type Archive = npyz::npz::NpzArchive<std::io::BufReader<std::fs::File>>;
-
 fn trainings() -> Vec<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    let folder = std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from).join("seed");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("skipped: no folder {} (set WGCONV_MODELS)", folder.display());
-        return Vec::new();
-    };
+    let Some(folder) = models("seed") else { return Vec::new() };
+    let entries = std::fs::read_dir(folder.join("seed")).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.to_string_lossy().ends_with(".train.npz"));
     files.sort();
     files
-}
-
-fn array(archive: &mut Archive, name: &str) -> Option<Tensor> {
-    let npy = archive.by_name(name).unwrap()?;
-    let shape: Vec<usize> = npy.shape().iter().map(|&size| size as usize).collect();
-    Some(Tensor::from_f32(shape, npy.into_vec::<f32>().unwrap()).unwrap())
 }
 
 /// Keras's names of weights (`sequential.conv2d.kernel`) by ours (`conv2d/kernel`).
