@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{GpuError, GraphError, LayerError, PlanError, SessionError};
+use super::{GpuError, GraphError, LayerError, PlanError, SessionError, TensorError};
 
 /// An error of training.
 #[derive(Debug, Error)]
@@ -67,6 +67,9 @@ pub enum TrainError {
         /// What does not fit, and what would.
         what: String,
     },
+    /// A file of tensors could not be read or written.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
     /// A layer does not take its inputs.
     #[error(transparent)]
     Layer(#[from] LayerError),

@@ -40,7 +40,7 @@ impl Trainer {
         let best = progress.best_variables.iter().flatten();
         let best = best.map(|(name, tensor)| (format!("{BEST}{name}"), tensor.clone()));
         let tensors: Vec<(String, Tensor)> = self.variables()?.into_iter().chain(best).collect();
-        write_safetensors(path, &tensors, Some((KEY, &text))).map_err(|e| wrong(path, e.to_string()))
+        Ok(write_safetensors(path, &tensors, Some((KEY, &text)))?)
     }
 
     /// Puts back what [`Trainer::save_checkpoint`] wrote and says how far that training had come. Going on gives the same
@@ -49,7 +49,7 @@ impl Trainer {
     /// # Errors
     /// [`TrainError`] when the file is no checkpoint, or belongs to another model or other settings; nothing is changed then.
     pub fn load_checkpoint(&mut self, path: &Path) -> Result<Progress, TrainError> {
-        let (tensors, texts) = read_safetensors(path).map_err(|e| wrong(path, e.to_string()))?;
+        let (tensors, texts) = read_safetensors(path)?;
         let text = texts.get(KEY).ok_or_else(|| wrong(path, "it holds tensors but no state of a training".into()))?;
         let state: State = serde_json::from_str(text)
             .map_err(|e| wrong(path, format!("its state of training cannot be read: {e}")))?;
