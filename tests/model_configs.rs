@@ -87,6 +87,19 @@ fn plain(value: &Value) -> Value {
 }
 
 #[test]
+fn what_training_is_told_of_weights_is_written_as_keras_does() {
+    let entries: Value = serde_json::from_str(include_str!("data/training.json")).unwrap();
+    let mut told = 0;
+    for name in ["regularizers", "constraints"] {
+        let entry = entries.as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap();
+        let model = Model::from_config(&entry["config"]).unwrap();
+        assert_eq!(plain(&model.to_config()), plain(&entry["config"]), "{name}");
+        told += model.to_json().matches("_regularizer\"").count() + model.to_json().matches("_constraint\"").count();
+    }
+    assert_eq!(told, 2 + 5);
+}
+
+#[test]
 fn configurations_are_those_that_keras_writes() {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
     let folder = std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from);
@@ -135,11 +148,9 @@ fn what_keras_lacks_is_said_in_its_layers_and_computes_the_same() {
         let in_keras = model.in_keras().unwrap_or_else(|why| panic!("{name}: {why}")).model;
         let text = in_keras.to_json();
         assert!(!text.contains("wgconv"), "{name}: {text}");
-        assert_eq!(
-            text.matches("_regularizer").count(),
-            model.to_json().matches("_regularizer").count(),
-            "{name}: {text}"
-        );
+        for part in ["_regularizer", "_constraint"] {
+            assert_eq!(text.matches(part).count(), model.to_json().matches(part).count(), "{name}: {text}");
+        }
         assert_eq!(
             in_keras.outputs().iter().map(|o| &o.0).collect::<Vec<_>>(),
             model.outputs().iter().map(|o| &o.0).collect::<Vec<_>>()

@@ -18,7 +18,7 @@ use crate::layers::Model;
 use crate::session::Device;
 use crate::train::{
     Augment, Checkpointing, Clipping, DataSource, EarlyStopping, Ended, Event, FitOptions, Optimizer, Progress,
-    Schedule, Settings, Trainer, split,
+    ReduceOnPlateau, Schedule, Settings, Trainer, split,
 };
 
 #[derive(Debug, Args)]
@@ -134,6 +134,9 @@ struct WayArgs {
     /// Stop when the validation loss (without validation, the loss) has not fallen for so many epochs, and go back to the best.
     #[arg(long, value_name = "EPOCHS")]
     early_stopping: Option<u64>,
+    /// Multiply the learning rate with 0.1 when the validation loss (without validation, the loss) has not fallen for so many epochs.
+    #[arg(long, value_name = "EPOCHS")]
+    reduce_on_plateau: Option<u64>,
     /// Mirror half of the pictures in every epoch.
     #[arg(long)]
     flip: bool,
@@ -237,6 +240,11 @@ fn options(args: &TrainArgs, samples: usize, validated: bool) -> Result<FitOptio
         restore_best: true,
         ..EarlyStopping::default()
     });
+    let plateau = way.reduce_on_plateau.map(|patience| ReduceOnPlateau {
+        monitor: monitor.into(),
+        patience,
+        ..ReduceOnPlateau::default()
+    });
     Ok(FitOptions {
         epochs: way.epochs,
         batch_size: way.batch_size,
@@ -244,7 +252,7 @@ fn options(args: &TrainArgs, samples: usize, validated: bool) -> Result<FitOptio
         steps: way.steps,
         metrics: args.goal.measure.metrics()?,
         schedule,
-        plateau: None,
+        plateau,
         early_stopping,
         checkpoint: args.checkpoint.clone().map(|path| Checkpointing {
             path,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Activation, DataFormat, Fan, Initializer, IntoLayer, Layer, LayerRef, Padding, Regularizer};
+use super::{Activation, Constraint, DataFormat, Fan, Initializer, IntoLayer, Layer, LayerRef, Padding, Regularizer};
 use crate::error::LayerError;
 
 /// Reads the keys of one layer's configuration, and complains about what is left at the end.
@@ -218,14 +218,24 @@ impl<'a> Config<'a> {
                 self.problem(format!("`{key}` = {value} is not supported"));
             }
         }
-        let mut regularizers = Vec::new();
+        let (mut regularizers, mut constraints) = (Vec::new(), Vec::new());
+        let unknown = |key: &str, value: &Value| {
+            log::warn!("`{}`: its {key} {value} is of no known class and left out", self.layer);
+        };
         for (key, value) in self.map.iter().filter(|(_, value)| is_set(value)) {
-            let Some(stem) = key.strip_suffix("_regularizer") else { continue };
-            match (stem, Regularizer::from_config(value)) {
+            if key == "activity_regularizer" {
                 // It shrinks outputs rather than weights; only training would notice.
-                ("activity", _) => log::warn!("`{}`: its activity_regularizer is left out", self.layer),
-                (_, Some(regularizer)) => regularizers.push((regularized_weight(self.class, stem), regularizer)),
-                (_, None) => log::warn!("`{}`: its {key} {value} is of no known class and left out", self.layer),
+                log::warn!("`{}`: its {key} is left out", self.layer);
+            } else if let Some(stem) = key.strip_suffix("_regularizer") {
+                match Regularizer::from_config(value) {
+                    Some(regularizer) => regularizers.push((weight_about(self.class, stem), regularizer)),
+                    None => unknown(key, value),
+                }
+            } else if let Some(stem) = key.strip_suffix("_constraint") {
+                match Constraint::from_config(value) {
+                    Some(constraint) => constraints.push((weight_about(self.class, stem), constraint)),
+                    None => unknown(key, value),
+                }
             }
         }
         let problems = self.problems.into_inner();
@@ -233,14 +243,15 @@ impl<'a> Config<'a> {
             let name = self.layer;
             let layer = if name.is_empty() { layer.layer() } else { layer.named(name) };
             layer.set_trainable(self.map.get("trainable").and_then(Value::as_bool).unwrap_or(true));
-            return Ok(regularizers.into_iter().fold(layer, |layer, (weight, own)| layer.regularized(&weight, own)));
+            let layer = regularizers.into_iter().fold(layer, |layer, (weight, own)| layer.regularized(&weight, own));
+            return Ok(constraints.into_iter().fold(layer, |layer, (weight, own)| layer.constrained(&weight, own)));
         }
         Err(LayerError::Config { layer: self.layer, class: self.class.into(), problems })
     }
 }
 
-/// The weight that `<stem>_regularizer` is about.
-fn regularized_weight(class: &str, stem: &str) -> String {
+/// The weight that `<stem>_regularizer` or `<stem>_constraint` is about.
+fn weight_about(class: &str, stem: &str) -> String {
     match stem {
         "depthwise" if class.starts_with("DepthwiseConv") => "kernel".into(),
         "depthwise" | "pointwise" => format!("{stem}_kernel"),

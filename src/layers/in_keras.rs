@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::settings::{DataFormat, Padding};
 use super::{
-    Activation, ActivationLayer, Dims, Input, IntoLayer, Layer, LayerRef, Model, Reshaping, SymbolicTensor, TensorRef,
-    Weight, layer_from_config,
+    Activation, ActivationLayer, Constraint, Dims, Input, IntoLayer, Layer, LayerRef, Model, Reshaping, SymbolicTensor,
+    TensorRef, Weight, layer_from_config,
 };
 use crate::error::LayerError;
 
@@ -79,12 +79,23 @@ pub(super) fn named(activation: Activation) -> Result<(), String> {
 }
 
 impl LayerRef {
-    /// Takes over the penalties on the weights that this layer shares with another.
-    fn inherit_regularizers(&self, other: &LayerRef) {
+    /// Takes over the penalties and constraints on the weights that this layer shares with another. A norm is taken along axes
+    /// of a shape, so that a constraint stays behind where the shape is another.
+    fn inherit_training(&self, other: &LayerRef, notes: &mut Vec<String>) {
         for own in self.weights() {
-            let shared = other.weights().iter().find(|weight| weight.id() == own.id());
-            if let Some(regularizer) = shared.and_then(|weight| other.regularizer(weight.spec().name)) {
-                let _ = self.clone().regularized(own.spec().name, regularizer);
+            let Some(shared) = other.weights().iter().find(|weight| weight.id() == own.id()) else { continue };
+            let (name, spec) = (own.spec().name, shared.spec());
+            if let Some(regularizer) = other.regularizer(spec.name) {
+                let _ = self.clone().regularized(name, regularizer);
+            }
+            match other.constraint(spec.name) {
+                Some(constraint) if constraint == Constraint::NonNegative || spec.shape == own.spec().shape => {
+                    let _ = self.clone().constrained(name, constraint);
+                }
+                Some(_) => {
+                    notes.push(format!("the constraint on `{}` is left out: its shape is another", shared.name()))
+                }
+                None => {}
             }
         }
     }
@@ -203,7 +214,7 @@ impl Model {
         if !chain.is_empty() {
             for part in &chain {
                 part.set_trainable(layer.trainable());
-                part.inherit_regularizers(layer);
+                part.inherit_training(layer, notes);
             }
             let class = layer.layer().class_name();
             let classes: Vec<&str> = chain.iter().map(|part| part.layer().class_name()).collect();

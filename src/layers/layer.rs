@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 
-use super::{Activation, Initializer, KerasSite, Model, Regularizer};
+use super::per_weight::PerWeight;
+use super::{Activation, Constraint, Initializer, KerasSite, Model, Regularizer};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Binary, BinaryFn, Distribution, Op, Random};
@@ -159,7 +160,8 @@ struct Shared {
     name: OnceLock<String>,
     weights: OnceLock<Vec<Weight>>,
     frozen: AtomicBool,
-    regularizers: Mutex<Vec<(String, Regularizer)>>,
+    regularizers: PerWeight<Regularizer>,
+    constraints: PerWeight<Constraint>,
 }
 
 impl LayerRef {
@@ -169,7 +171,8 @@ impl LayerRef {
             name: OnceLock::new(),
             weights: OnceLock::new(),
             frozen: AtomicBool::new(false),
-            regularizers: Mutex::default(),
+            regularizers: PerWeight::default(),
+            constraints: PerWeight::default(),
         };
         if let Some(name) = name {
             shared.name.get_or_init(|| name);
@@ -224,14 +227,25 @@ impl LayerRef {
     /// Adds a penalty on the weight `weight` (`kernel`, `bias`, ..) to the loss of a training.
     #[must_use]
     pub fn regularized(self, weight: &str, regularizer: Regularizer) -> LayerRef {
-        self.0.regularizers.lock().unwrap_or_else(PoisonError::into_inner).push((weight.into(), regularizer));
+        self.0.regularizers.set(weight, regularizer);
         self
     }
 
     /// The penalty on a weight, if there is one.
     pub fn regularizer(&self, weight: &str) -> Option<Regularizer> {
-        let regularizers = self.0.regularizers.lock().unwrap_or_else(PoisonError::into_inner);
-        regularizers.iter().rev().find(|(name, _)| name == weight).map(|(_, regularizer)| *regularizer)
+        self.0.regularizers.get(weight)
+    }
+
+    /// Brings the weight `weight` (`kernel`, `bias`, ..) back to a constraint after every step of a training.
+    #[must_use]
+    pub fn constrained(self, weight: &str, constraint: Constraint) -> LayerRef {
+        self.0.constraints.set(weight, constraint);
+        self
+    }
+
+    /// The constraint on a weight, if there is one.
+    pub fn constraint(&self, weight: &str) -> Option<Constraint> {
+        self.0.constraints.get(weight)
     }
 
     /// Number of weight elements, trainable or not.
@@ -302,6 +316,7 @@ impl LayerRef {
                         value,
                         trainable: trainable && weight.spec.trainable,
                         regularizer: self.regularizer(weight.spec.name),
+                        constraint: self.constraint(weight.spec.name),
                     });
                     value
                 }
@@ -332,6 +347,7 @@ pub(super) struct PlacedWeight {
     /// Whether its gradient changes it in training.
     pub trainable: bool,
     pub regularizer: Option<Regularizer>,
+    pub constraint: Option<Constraint>,
 }
 
 /// What gathers while the layers of a model are added to a graph.

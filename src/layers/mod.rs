@@ -2,6 +2,7 @@
 
 mod activation;
 mod config;
+mod constraint;
 mod conv;
 mod conv_transpose;
 mod dense;
@@ -20,6 +21,7 @@ mod named_weights;
 mod names;
 mod noise;
 mod normalization;
+mod per_weight;
 mod pooling;
 mod regularizer;
 mod reshaping;
@@ -32,6 +34,7 @@ mod to_config;
 mod training;
 
 pub use activation::Activation;
+pub use constraint::Constraint;
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, ConvTranspose};
 pub use dense::Dense;

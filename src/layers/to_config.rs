@@ -36,14 +36,14 @@ pub(super) fn numbers(values: &[f32]) -> Value {
     }
 }
 
-/// The key of the penalty on a weight: Keras names depthwise kernels after what they are.
-fn regularizer_key(class: &str, weight: &str) -> String {
+/// The key of the penalty or the constraint (`what`) on a weight: Keras names depthwise kernels after what they are.
+fn key_about(class: &str, weight: &str, what: &str) -> String {
     let stem = match weight.strip_suffix("_kernel") {
         Some(stem) => stem,
         None if weight == "kernel" && class.starts_with("DepthwiseConv") => "depthwise",
         None => weight,
     };
-    format!("{stem}_regularizer")
+    format!("{stem}_{what}")
 }
 
 fn dtype() -> Value {
@@ -82,8 +82,10 @@ impl LayerRef {
         for weight in self.weights() {
             let name = weight.spec().name;
             if let Some(regularizer) = self.regularizer(name) {
-                let key = regularizer_key(class, name);
-                config.insert(key, regularizer.to_config());
+                config.insert(key_about(class, name, "regularizer"), regularizer.to_config());
+            }
+            if let Some(constraint) = self.constraint(name) {
+                config.insert(key_about(class, name, "constraint"), constraint.to_config());
             }
         }
         let (module, registered) = match () {
@@ -104,7 +106,7 @@ impl Model {
     /// The model as Keras 3 writes it to `config.json`: classes, settings and calls, no weights. [`Model::from_config`] makes
     /// the same model of it. Classes that Keras lacks are written as this crate's own; `export` writes what Keras loads.
     ///
-    /// Keras's constraints and seeds are not kept, so they are absent, which means none.
+    /// Keras's seeds are not kept, so they are absent, which means none.
     pub fn to_config(&self) -> Value {
         self.entry(&self.name)
     }

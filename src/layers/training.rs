@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::layer::Mode;
-use super::{Model, Regularizer, Weight};
+use super::{Constraint, Model, Regularizer, Weight};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
 
@@ -33,6 +33,8 @@ pub struct TrainedWeight {
     pub trainable: bool,
     /// The penalty on it, if there is one.
     pub regularizer: Option<Regularizer>,
+    /// What it is brought back to after every step, if it is.
+    pub constraint: Option<Constraint>,
     /// What it becomes with this batch apart from any gradient (moving statistics).
     pub updated: Option<ValueId>,
 }
@@ -78,6 +80,7 @@ impl Model {
             value: placed.value,
             trainable: placed.trainable,
             regularizer: placed.regularizer,
+            constraint: placed.constraint,
         });
         let outputs = self.outputs().iter().map(|(name, _)| name.clone()).zip(outputs).collect();
         Ok(TrainingGraph { weights: weights.collect(), key: emission.key, outputs, graph })

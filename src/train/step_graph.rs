@@ -4,8 +4,8 @@ use super::expression::Expression;
 use super::{Clipping, Optimizer, Settings, backward_recomputing};
 use crate::error::TrainError;
 use crate::graph::{Graph, ValueId};
-use crate::layers::{Model, Regularizer, TrainedWeight, Weight};
-use crate::ops::{BinaryFn, ReduceFn, Slice, UnaryFn, Update};
+use crate::layers::{Constraint, Model, Regularizer, TrainedWeight, Weight};
+use crate::ops::{BinaryFn, Reduce, ReduceFn, Slice, UnaryFn, Update};
 use crate::passes::prepare;
 use crate::tensor::{Shape, Tensor, TensorType};
 
@@ -147,17 +147,22 @@ pub(super) fn step_graph(
     let mut next: Vec<(String, ValueId)> = Vec::new();
     let mut norm = None;
     if training {
-        let trained: Vec<(&str, ValueId)> = weights
+        let trained: Vec<(&TrainedWeight, ValueId)> = weights
             .iter()
             .filter(|weight| weight.trainable)
-            .filter_map(|weight| Some((weight.name.as_str(), placed(&graph, &weight.name)?)))
+            .filter_map(|weight| Some((weight, placed(&graph, &weight.name)?)))
             .collect();
         let values: Vec<ValueId> = trained.iter().map(|(_, value)| *value).collect();
         let gradients = backward_recomputing(&mut graph, total, &values, settings.segments)?;
         // A weight that the loss does not depend on stays what it is.
         let steps = trained.into_iter().zip(gradients).filter_map(|(weight, gradient)| Some((weight, gradient?)));
-        let steps: Vec<Trained<'_>> =
-            steps.map(|((name, value), gradient)| Trained { name, value, gradient }).collect();
+        let steps = steps.map(|((weight, value), gradient)| Trained {
+            name: &weight.name,
+            constraint: weight.constraint.as_ref(),
+            value,
+            gradient,
+        });
+        let steps: Vec<Trained<'_>> = steps.collect();
         if settings.check_numbers {
             norm = squared_norm(&mut Expression::new(&mut graph, names::GRADIENT_NORM), &steps)?;
         }
@@ -175,6 +180,7 @@ pub(super) fn step_graph(
 
 struct Trained<'a> {
     name: &'a str,
+    constraint: Option<&'a Constraint>,
     value: ValueId,
     gradient: ValueId,
 }
@@ -249,7 +255,7 @@ fn update(
         }
         inputs.push(rates);
         let first = graph.node(format!("{}/update", step.name), Update { rule: optimizer.rule }, &inputs)?;
-        let outputs = graph.producer(first).map_or_else(|| vec![first], |node| node.outputs.clone());
+        let mut outputs = graph.producer(first).map_or_else(|| vec![first], |node| node.outputs.clone());
         if optimizer.ema_momentum.is_some() {
             let name = names::average(step.name);
             let average = graph.input(name.clone(), ty);
@@ -261,9 +267,50 @@ fn update(
             let (old, new) = (e.mul(average, momentum)?, e.mul(first, rest)?);
             next.push((name, e.add(old, new)?));
         }
+        // Keras's averages, too, are of the weights before their constraints.
+        if let (Some(constraint), Some(weight)) = (step.constraint, outputs.first_mut()) {
+            *weight =
+                constrained(&mut Expression::new(graph, format!("{}/constraint", step.name)), constraint, *weight)?;
+        }
         next.extend(kept.into_iter().zip(outputs));
     }
     Ok(())
+}
+
+/// A weight brought back to its constraint (`keras.constraints` of Keras 3).
+fn constrained(e: &mut Expression<'_>, constraint: &Constraint, w: ValueId) -> Result<ValueId, TrainError> {
+    const EPSILON: f32 = 1e-7;
+    let axes = match constraint {
+        Constraint::NonNegative => return Ok(e.unary(UnaryFn::Relu, w)?),
+        Constraint::MaxNorm { axes, .. } | Constraint::UnitNorm { axes } | Constraint::MinMaxNorm { axes, .. } => axes,
+    };
+    let rank = e.shape(w).rank() as i64;
+    let mut positions = Vec::new();
+    for &axis in axes {
+        let position = if axis < 0 { axis + rank } else { axis };
+        if !(0..rank).contains(&position) {
+            let what = format!("`{}` asks for the norm along axis {axis} of a weight of {rank} axes", e.name);
+            return Err(TrainError::Setting { what });
+        }
+        positions.push(position as usize);
+    }
+    positions.sort_unstable();
+    positions.dedup();
+    let squares = e.unary(UnaryFn::Square, w)?;
+    let squares = e.node(Reduce { function: ReduceFn::Sum, axes: positions, keepdims: true }, &[squares])?;
+    let norms = e.unary(UnaryFn::Sqrt, squares)?;
+    let divisor = e.affine(norms, 1.0, EPSILON)?;
+    let wanted = match *constraint {
+        Constraint::MaxNorm { max, .. } => e.unary(UnaryFn::Clip { low: 0.0, high: max }, norms)?,
+        Constraint::MinMaxNorm { min, max, rate, .. } => {
+            let clipped = e.unary(UnaryFn::Clip { low: min, high: max }, norms)?;
+            let (all, rest) = (e.affine(clipped, rate, 0.0)?, e.affine(norms, 1.0 - rate, 0.0)?);
+            e.add(all, rest)?
+        }
+        _ => return Ok(e.div(w, divisor)?),
+    };
+    let share = e.div(wanted, divisor)?;
+    Ok(e.mul(w, share)?)
 }
 
 fn clip(graph: &mut Graph, clipping: Clipping, steps: &mut [Trained<'_>]) -> Result<(), TrainError> {

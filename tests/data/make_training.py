@@ -8,7 +8,7 @@ import pathlib
 
 import keras
 import numpy as np
-from keras import layers, losses, optimizers, regularizers
+from keras import constraints, layers, losses, optimizers, regularizers
 
 STEPS = 6
 rng = np.random.default_rng(7)
@@ -37,6 +37,20 @@ def normalized():
             layers.LayerNormalization(),
             layers.GlobalAveragePooling2D(),
             layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def constrained():
+    norms = dict(depthwise_constraint=constraints.MinMaxNorm(0.7, 1.2, 0.6, axis=[0, 1]))
+    return keras.Sequential(
+        [
+            layers.Input([6, 5, 3]),
+            layers.Conv2D(4, 3, activation="relu", kernel_constraint=constraints.UnitNorm(axis=[0, 1, 2])),
+            layers.DepthwiseConv2D(2, bias_constraint=constraints.NonNeg(), **norms),
+            layers.SeparableConv2D(4, 2, pointwise_constraint=constraints.MaxNorm(0.9, axis=-2)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax", kernel_constraint=constraints.MaxNorm(0.8)),
         ]
     )
 
@@ -101,6 +115,9 @@ penalty = dict(kernel_regularizer=regularizers.L1L2(0.01, 0.02), bias_regularize
 case("regularizers", dense("softmax", **penalty), losses.CategoricalCrossentropy(), SGD(), "one_hot")
 case("batch normalization", normalized(), losses.CategoricalCrossentropy(), optimizers.Adam(0.01), "one_hot")
 case("frozen batch normalization", frozen(), losses.CategoricalCrossentropy(), optimizers.Adam(0.01), "one_hot")
+case("constraints", constrained(), losses.CategoricalCrossentropy(), optimizers.SGD(0.3), "one_hot")
+average = optimizers.SGD(0.3, use_ema=True, ema_momentum=0.8)
+case("constraints and ema", constrained(), losses.CategoricalCrossentropy(), average, "one_hot")
 
 found = []
 for name, model, loss, optimizer, y, weights in CASES:

@@ -193,7 +193,10 @@ pub fn own() -> Vec<(&'static str, Built)> {
                 &[9, 8, 3],
                 vec![
                     Conv2D::pointwise(4).layer().regularized("kernel", Regularizer::l1(0.1)),
-                    SharedDepthwiseConv2D::new(3).layer().regularized("kernel", Regularizer::l2(0.1)),
+                    SharedDepthwiseConv2D::new(3)
+                        .layer()
+                        .regularized("kernel", Regularizer::l2(0.1))
+                        .constrained("kernel", Constraint::NonNegative),
                 ],
             ),
         ),
