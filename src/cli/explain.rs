@@ -135,11 +135,11 @@ fn write_steps(text: &mut String, plan: &Plan) -> Result<(), std::fmt::Error> {
     let mb = |bytes: u64| bytes as f64 / 1e6;
     writeln!(
         text,
-        "\n{} dispatches, {:.1} MMAC; {} slots of {:.3} MB (at least {:.3} live at once), weights {:.3} MB, images {:.3} MB, peak {:.3} MB",
+        "\n{} dispatches, {:.1} MMAC; {} buffers of {:.3} MB (at least {:.3} live at once), weights {:.3} MB, images {:.3} MB, peak {:.3} MB",
         plan.dispatches(),
         plan.cost().macs as f64 / 1e6,
-        plan.slots.len(),
-        mb(plan.slot_bytes()),
+        plan.buffers.len(),
+        mb(plan.buffer_bytes()),
         mb(plan.live_bytes),
         mb(plan.constant_bytes()),
         mb(plan.image_bytes()),

@@ -20,7 +20,7 @@ pub struct Executable {
     pipelines: Vec<Arc<Pipeline>>,
     params: wgpu::Buffer,
     constants: Vec<wgpu::Buffer>,
-    slots: Vec<wgpu::Buffer>,
+    pub(super) buffers: Vec<wgpu::Buffer>,
     images: Vec<wgpu::Texture>,
 }
 
@@ -34,8 +34,8 @@ pub struct Bound {
 }
 
 pub(super) enum BoundAction {
-    CopyToImage { buffer: wgpu::Buffer, texture: wgpu::Texture, texel: u32, texels: u32 },
-    Copy { source: wgpu::Buffer, target: wgpu::Buffer, bytes: u64 },
+    CopyToImage { buffer: wgpu::Buffer, offset: u64, texture: wgpu::Texture, texel: u32, texels: u32 },
+    Copy { source: (wgpu::Buffer, u64), target: (wgpu::Buffer, u64), bytes: u64 },
     Dispatch { pipeline: Arc<Pipeline>, group: wgpu::BindGroup, offset: u32, workgroups: [u32; 3] },
 }
 
@@ -75,7 +75,7 @@ impl Executable {
         }
         let constants =
             plan.constants.iter().map(|tensor| weights.buffer(device, tensor)).collect::<Result<Vec<_>, _>>()?;
-        let slots = plan.slots.iter().map(|&bytes| device.slot(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let buffers = plan.buffers.iter().map(|&bytes| device.intermediate(bytes)).collect::<Result<Vec<_>, _>>()?;
         let images = plan
             .images
             .iter()
@@ -101,7 +101,7 @@ impl Executable {
             pipelines,
             params,
             constants,
-            slots,
+            buffers,
             images,
         };
         executable.own = executable.bind(inputs, outputs)?;
@@ -130,17 +130,24 @@ impl Executable {
             let mut actions = Vec::with_capacity(step.actions.len());
             for action in &step.actions {
                 actions.push(match action {
-                    Action::CopyToImage { source, image, texels } => BoundAction::CopyToImage {
-                        buffer: self.resolve(*source, &bound)?.clone(),
-                        texture: self.image(*image)?.clone(),
-                        texel: self.plan.images.get(*image).map_or(4, |image| image.texel),
-                        texels: *texels,
-                    },
-                    Action::Copy { source, target, bytes } => BoundAction::Copy {
-                        source: self.resolve(*source, &bound)?.clone(),
-                        target: self.resolve(*target, &bound)?.clone(),
-                        bytes: *bytes,
-                    },
+                    Action::CopyToImage { source, image, texels } => {
+                        let source = self.resolve(*source, &bound)?;
+                        BoundAction::CopyToImage {
+                            buffer: source.buffer().clone(),
+                            offset: source.offset(),
+                            texture: self.image(*image)?.clone(),
+                            texel: self.plan.images.get(*image).map_or(4, |image| image.texel),
+                            texels: *texels,
+                        }
+                    }
+                    Action::Copy { source, target, bytes } => {
+                        let (source, target) = (self.resolve(*source, &bound)?, self.resolve(*target, &bound)?);
+                        BoundAction::Copy {
+                            source: (source.buffer().clone(), source.offset()),
+                            target: (target.buffer().clone(), target.offset()),
+                            bytes: *bytes,
+                        }
+                    }
                     Action::Dispatch { dispatch, resources } => {
                         let pipeline = pipelines.next().ok_or_else(|| missing("a pipeline"))?.clone();
                         let group = self.bind_group(dispatch, resources, &pipeline, &bound)?;
@@ -188,13 +195,17 @@ impl Executable {
         for (((resource, view), bound_as), binding) in resources.iter().zip(&views).zip(&dispatch.bindings).zip(1..) {
             let resource = match (resource, view) {
                 (Resource::Buffer(buffer), _) => {
-                    // A slot may be larger than a uniform binding may be.
-                    let size = match bound_as.form {
-                        Form::Uniform { vectors } => wgpu::BufferSize::new(u64::from(vectors) * 16),
-                        _ => None,
+                    let range = self.resolve(*buffer, bound)?;
+                    // A buffer may be larger than a uniform binding may be.
+                    let bytes = match bound_as.form {
+                        Form::Uniform { vectors } => u64::from(vectors) * 16,
+                        _ => range.size(),
                     };
-                    let buffer = self.resolve(*buffer, bound)?;
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: range.buffer(),
+                        offset: range.offset(),
+                        size: wgpu::BufferSize::new(bytes),
+                    })
                 }
                 (Resource::Image(_), Some(view)) => wgpu::BindingResource::TextureView(view),
                 (Resource::Image(_), None) => return Err(missing("an image")),
@@ -210,14 +221,23 @@ impl Executable {
         })
     }
 
-    pub(super) fn resolve<'a>(&'a self, buffer: BufferRef, bound: &'a Bound) -> Result<&'a wgpu::Buffer, GpuError> {
-        let (buffers, index) = match buffer {
-            BufferRef::Input(i) => (&bound.inputs, i),
-            BufferRef::Output(i) => (&bound.outputs, i),
-            BufferRef::Constant(i) => (&self.constants, i),
-            BufferRef::Slot(i) => (&self.slots, i),
+    /// The range of a buffer that a plan's buffer is.
+    pub(super) fn resolve<'a>(
+        &'a self,
+        buffer: BufferRef,
+        bound: &'a Bound,
+    ) -> Result<wgpu::BufferSlice<'a>, GpuError> {
+        let whole = |buffers: &'a [wgpu::Buffer], i: usize| buffers.get(i).map(|buffer| buffer.slice(..));
+        let range = match buffer {
+            BufferRef::Input(i) => whole(&bound.inputs, i),
+            BufferRef::Output(i) => whole(&bound.outputs, i),
+            BufferRef::Constant(i) => whole(&self.constants, i),
+            BufferRef::Slot(i) => self.plan.slots.get(i).and_then(|slot| {
+                let buffer = self.buffers.get(slot.buffer)?;
+                Some(buffer.slice(slot.offset..slot.offset + slot.bytes))
+            }),
         };
-        buffers.get(index).ok_or_else(|| missing("a buffer"))
+        range.ok_or_else(|| missing("a buffer"))
     }
 
     fn image(&self, image: usize) -> Result<&wgpu::Texture, GpuError> {

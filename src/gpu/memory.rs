@@ -50,7 +50,7 @@ impl Weights {
         let texture = device.texture(image)?;
         let texels = tensor.shape().elements().div_ceil(image.texel as usize) as u32;
         let mut encoder = device.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        copy_to_image(&mut encoder, &buffer, &texture, image.texel, texels);
+        copy_to_image(&mut encoder, (&buffer, 0), &texture, image.texel, texels);
         device.shared.queue.submit([encoder.finish()]);
         lock(&self.images).insert(key, texture.clone());
         Ok(texture)
@@ -71,7 +71,7 @@ impl Device {
         self.buffer(label, padded(ty), STORAGE)
     }
 
-    pub(super) fn slot(&self, bytes: u64) -> Result<wgpu::Buffer, GpuError> {
+    pub(super) fn intermediate(&self, bytes: u64) -> Result<wgpu::Buffer, GpuError> {
         self.buffer("intermediate values", bytes, STORAGE)
     }
 
@@ -106,7 +106,7 @@ impl Device {
 /// Copies `texels` texels: the full rows at once, then what is left of the last one.
 pub(super) fn copy_to_image(
     encoder: &mut wgpu::CommandEncoder,
-    buffer: &wgpu::Buffer,
+    (buffer, start): (&wgpu::Buffer, u64),
     texture: &wgpu::Texture,
     texel: u32,
     texels: u32,
@@ -115,7 +115,7 @@ pub(super) fn copy_to_image(
     let (rows, rest) = (texels / Form::IMAGE_WIDTH, texels % Form::IMAGE_WIDTH);
     let mut copy = |first_row: u32, width: u32, height: u32| {
         let layout = wgpu::TexelCopyBufferLayout {
-            offset: u64::from(first_row) * u64::from(row_bytes),
+            offset: start + u64::from(first_row) * u64::from(row_bytes),
             bytes_per_row: Some(row_bytes),
             rows_per_image: None,
         };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::device::{Device, ShaderChecks, lock};
 use crate::error::GpuError;
-use crate::kernels::{Dispatch, Form};
+use crate::kernels::{Binding, Dispatch, Form};
 
 /// A compiled shader with the layout of its bindings.
 pub(super) struct Pipeline {
@@ -103,7 +103,7 @@ impl Device {
                 .chain(dispatch.bindings.iter().zip(1..).map(|(binding, index)| wgpu::BindGroupLayoutEntry {
                     binding: index,
                     visibility: wgpu::ShaderStages::COMPUTE,
-                    ty: binding_type(binding.form),
+                    ty: binding_type(binding),
                     count: None,
                 }))
                 .collect();
@@ -129,15 +129,15 @@ impl Device {
     }
 }
 
-fn binding_type(form: Form) -> wgpu::BindingType {
+fn binding_type(binding: &Binding) -> wgpu::BindingType {
     let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let image = |format| wgpu::BindingType::StorageTexture {
         access: wgpu::StorageTextureAccess::ReadOnly,
         format,
         view_dimension: wgpu::TextureViewDimension::D2,
     };
-    match form {
-        Form::Read | Form::ReadVec4 => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+    match binding.form {
+        Form::Read | Form::ReadVec4 => buffer(wgpu::BufferBindingType::Storage { read_only: !binding.shared }),
         Form::Write | Form::WriteVec4 => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
         Form::Uniform { .. } => buffer(wgpu::BufferBindingType::Uniform),
         Form::Image => image(wgpu::TextureFormat::Rgba32Float),

@@ -172,7 +172,7 @@ impl Variables {
     /// [`GpuError`] when it cannot be read back.
     pub fn read(&self, variable: usize) -> Result<Tensor, GpuError> {
         match self.buffers.get(variable).zip(self.types.get(variable)) {
-            Some(((now, _), ty)) => self.device.read(now, ty),
+            Some(((now, _), ty)) => self.device.read(now.slice(..), ty),
             None => Err(GpuError::Readback(format!("there is no variable {variable}"))),
         }
     }

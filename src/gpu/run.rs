@@ -7,7 +7,7 @@ use super::device::{Device, lock};
 use super::executable::{Bound, BoundAction, Executable};
 use super::memory::copy_to_image;
 use crate::error::GpuError;
-use crate::plan::{BufferRef, padded};
+use crate::plan::padded;
 use crate::tensor::{Tensor, TensorType};
 
 impl Executable {
@@ -110,7 +110,7 @@ impl Executable {
             .outputs
             .iter()
             .zip(&self.own.outputs)
-            .map(|(port, buffer)| self.device.read(buffer, &port.ty))
+            .map(|(port, buffer)| self.device.read(buffer.slice(..), &port.ty))
             .collect()
     }
 
@@ -158,10 +158,7 @@ impl Executable {
     /// # Errors
     /// [`GpuError`] when the device is lost.
     pub fn poison(&self) -> Result<(), GpuError> {
-        let slots = self.plan.slots.len();
-        let buffers = (0..self.plan.outputs.len()).map(BufferRef::Output).chain((0..slots).map(BufferRef::Slot));
-        for buffer in buffers {
-            let buffer = self.resolve(buffer, &self.own)?;
+        for buffer in self.own.outputs.iter().chain(&self.buffers) {
             let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
             self.device.scoped("poisoning", || {
                 self.device.shared.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
@@ -223,14 +220,14 @@ impl Device {
         polled.map(|_| ()).map_err(|e| GpuError::Readback(e.to_string()))
     }
 
-    /// Reads one buffer back.
-    pub(super) fn read(&self, buffer: &wgpu::Buffer, ty: &TensorType) -> Result<Tensor, GpuError> {
+    /// Reads a tensor at the start of a range back.
+    pub(super) fn read(&self, source: wgpu::BufferSlice<'_>, ty: &TensorType) -> Result<Tensor, GpuError> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = self.buffer("readback", padded(ty), usage)?;
         let (send, receive) = mpsc::channel();
         self.scoped("a readback", || {
             let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, padded(ty));
+            encoder.copy_buffer_to_buffer(source.buffer(), source.offset(), &staging, 0, padded(ty));
             self.shared.queue.submit([encoder.finish()]);
             staging.map_async(wgpu::MapMode::Read, .., move |result| {
                 let _ = send.send(result);
@@ -317,10 +314,12 @@ fn dispatch(pass: &mut wgpu::ComputePass<'_>, action: &BoundAction) {
 
 fn encode_copy(encoder: &mut wgpu::CommandEncoder, action: &BoundAction) {
     match action {
-        BoundAction::CopyToImage { buffer, texture, texel, texels } => {
-            copy_to_image(encoder, buffer, texture, *texel, *texels);
+        BoundAction::CopyToImage { buffer, offset, texture, texel, texels } => {
+            copy_to_image(encoder, (buffer, *offset), texture, *texel, *texels);
         }
-        BoundAction::Copy { source, target, bytes } => encoder.copy_buffer_to_buffer(source, 0, target, 0, *bytes),
+        BoundAction::Copy { source, target, bytes } => {
+            encoder.copy_buffer_to_buffer(&source.0, source.1, &target.0, target.1, *bytes);
+        }
         BoundAction::Dispatch { .. } => {}
     }
 }

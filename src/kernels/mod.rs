@@ -226,12 +226,25 @@ pub struct Binding {
     pub operand: Operand,
     /// How the shader sees it.
     pub form: Form,
+    /// Whether it is read from a buffer that the same dispatch writes another range of: wgpu then wants it bound as writable.
+    /// The plan decides it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 impl Binding {
     /// Binds `operand` under `name`.
     pub fn new(name: &'static str, operand: Operand, form: Form) -> Binding {
-        Binding { name, operand, form }
+        Binding { name, operand, form, shared: false }
+    }
+
+    /// The WGSL declaration under `@group(0) @binding(n)`.
+    fn declaration(&self) -> String {
+        let declaration = self.form.declaration(self.name);
+        match self.shared {
+            true => declaration.replacen("var<storage, read>", "var<storage, read_write>", 1),
+            false => declaration,
+        }
     }
 }
 

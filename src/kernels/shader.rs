@@ -100,8 +100,7 @@ impl Dispatch {
             .map_err(|e| wrong(format!("{e:#}")))?;
         let mut text = format!("{}\n@group(0) @binding(0) var<uniform> params: Params;\n", self.shader.params);
         for (index, binding) in self.bindings.iter().enumerate() {
-            let declaration = binding.form.declaration(binding.name);
-            text.push_str(&format!("@group(0) @binding({}) {declaration}\n", index + 1));
+            text.push_str(&format!("@group(0) @binding({}) {}\n", index + 1, binding.declaration()));
         }
         text.push_str(&body);
         Ok(text)

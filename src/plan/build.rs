@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::memory::{Lifetime, assign, live_bytes};
+use super::memory::{Assignment, Clash, Lifetime, assign, live_bytes};
 use super::storage::Storage;
-use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Step, padded};
+use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Slot, Step, padded};
 use crate::error::PlanError;
 use crate::graph::{Graph, Node, Origin, ValueId};
-use crate::kernels::{Case, DeviceTraits, Form, Kernel, Launch, Operand, Refusal, candidates};
+use crate::kernels::{Binding, Case, DeviceTraits, Form, Kernel, Launch, Operand, Refusal, candidates};
 use crate::ops::Op;
 use crate::tensor::{DType, TensorType};
 
@@ -27,7 +27,7 @@ pub fn plan(
             planner.step(position, node, traits, &choose)?;
         }
     }
-    planner.finish()
+    planner.finish(traits)
 }
 
 fn check_values(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
@@ -277,12 +277,35 @@ impl<'a> Planner<'a> {
         Ok(image)
     }
 
-    fn finish(mut self) -> Result<Plan, PlanError> {
-        let (assigned, slots) = assign(&self.lifetimes);
+    /// What dispatches read and write at once, by the owners of lifetimes.
+    fn clashes(&self) -> Vec<Clash> {
+        let mut clashes = Vec::new();
+        for action in self.steps.iter().flat_map(|step| &step.actions) {
+            let PendingAction::Dispatch { dispatch, resources } = action else { continue };
+            let bound = dispatch.bindings.iter().zip(resources).filter_map(|(binding, resource)| {
+                let owner = resource.as_ref().ok().and_then(|pending| self.owners.get(pending));
+                owner.map(|&owner| (binding.form, owner))
+            });
+            let (written, read): (Vec<_>, Vec<_>) = bound.partition(|(form, _)| form.is_write());
+            for &(form, read) in &read {
+                let strict = matches!(form, Form::Uniform { .. });
+                clashes.extend(written.iter().map(|&(_, written)| Clash { read, written, strict }));
+            }
+        }
+        clashes
+    }
+
+    fn finish(mut self, traits: &DeviceTraits) -> Result<Plan, PlanError> {
+        let Assignment { slots: assigned, buffers } =
+            assign(&self.lifetimes, &self.clashes(), traits.max_binding_bytes);
+        let mut slots = assigned.clone();
+        slots.sort_unstable();
+        slots.dedup();
         let owners = &self.owners;
+        let slot = |owner: &usize| slots.binary_search(&assigned[*owner]).unwrap_or_default();
         let place = |pending: Pending| match pending {
             Pending::Fixed(buffer) => buffer,
-            other => BufferRef::Slot(owners.get(&other).map_or(0, |&owner| assigned[owner])),
+            other => BufferRef::Slot(owners.get(&other).map_or(0, slot)),
         };
         let graph = self.graph;
         let mut steps = Vec::with_capacity(self.steps.len());
@@ -293,16 +316,17 @@ impl<'a> Planner<'a> {
                     PendingAction::CopyToImage { source, image, texels } => {
                         Action::CopyToImage { source: place(source), image, texels }
                     }
-                    PendingAction::Dispatch { dispatch, resources } => Action::Dispatch {
-                        dispatch,
-                        resources: resources
+                    PendingAction::Dispatch { mut dispatch, resources } => {
+                        let resources: Vec<Resource> = resources
                             .into_iter()
                             .map(|resource| match resource {
                                 Ok(pending) => Resource::Buffer(place(pending)),
                                 Err(image) => Resource::Image(image),
                             })
-                            .collect(),
-                    },
+                            .collect();
+                        share_buffers(&mut dispatch.bindings, &resources, &slots);
+                        Action::Dispatch { dispatch, resources }
+                    }
                 })
                 .collect();
             let node = step.node.and_then(|position| graph.nodes().get(position));
@@ -328,8 +352,23 @@ impl<'a> Planner<'a> {
             live_bytes: live_bytes(&self.lifetimes),
             constants: self.storage.constants,
             slots,
+            buffers,
             images: self.images,
             steps,
         })
+    }
+}
+
+/// Marks what is read from a buffer that the same dispatch writes another range of.
+fn share_buffers(bindings: &mut [Binding], resources: &[Resource], slots: &[Slot]) {
+    let buffer = |resource: &Resource| match resource {
+        Resource::Buffer(BufferRef::Slot(slot)) => slots.get(*slot).map(|slot| slot.buffer),
+        _ => None,
+    };
+    let written: Vec<usize> =
+        bindings.iter().zip(resources).filter(|(b, _)| b.form.is_write()).filter_map(|(_, r)| buffer(r)).collect();
+    for (binding, resource) in bindings.iter_mut().zip(resources) {
+        let shared = buffer(resource).is_some_and(|buffer| written.contains(&buffer));
+        binding.shared = shared && !binding.form.is_write();
     }
 }

@@ -23,15 +23,26 @@ pub enum BufferRef {
     Output(usize),
     /// A constant.
     Constant(usize),
-    /// A buffer for intermediate values, reused over the run.
+    /// A range of a buffer for intermediate values, reused over the run.
     Slot(usize),
+}
+
+/// A range of a buffer for intermediate values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Slot {
+    /// Position in [`Plan::buffers`].
+    pub buffer: usize,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// What a dispatch binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
-    /// A whole buffer.
+    /// A buffer, or a slot's range of one.
     Buffer(BufferRef),
     /// An image of [`Plan::images`].
     Image(usize),
@@ -132,8 +143,10 @@ pub struct Plan {
     /// Constants that some step reads.
     #[serde(skip)]
     pub constants: Vec<Tensor>,
+    /// Ranges of intermediate buffers.
+    pub slots: Vec<Slot>,
     /// Bytes of each intermediate buffer.
-    pub slots: Vec<u64>,
+    pub buffers: Vec<u64>,
     /// Images.
     pub images: Vec<Image>,
     /// The steps in order.
@@ -144,8 +157,8 @@ pub struct Plan {
 
 impl Plan {
     /// Bytes of all intermediate buffers.
-    pub fn slot_bytes(&self) -> u64 {
-        self.slots.iter().sum()
+    pub fn buffer_bytes(&self) -> u64 {
+        self.buffers.iter().sum()
     }
 
     /// Bytes of all constants.
@@ -162,7 +175,7 @@ impl Plan {
     /// Bytes of device memory while the plan runs: inputs, outputs, constants, intermediate buffers and images.
     pub fn peak_bytes(&self) -> u64 {
         let ports: u64 = self.inputs.iter().chain(&self.outputs).map(|port| padded(&port.ty)).sum();
-        ports + self.slot_bytes() + self.constant_bytes() + self.image_bytes()
+        ports + self.buffer_bytes() + self.constant_bytes() + self.image_bytes()
     }
 
     /// Work of all steps.

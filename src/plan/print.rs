@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, BufferRef, Plan, Resource};
+use super::{Action, BufferRef, Plan, Resource, Slot};
 
 impl fmt::Display for BufferRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,16 +45,19 @@ impl fmt::Display for Plan {
                 }
             }
         }
+        for (i, Slot { buffer, offset, bytes }) in self.slots.iter().enumerate() {
+            writeln!(f, "slot{i} in buffer{buffer} from {offset}: {bytes} bytes")?;
+        }
         for (i, port) in self.outputs.iter().enumerate() {
             writeln!(f, "output{i} `{}` {}", port.name, port.ty)?;
         }
         writeln!(
             f,
-            "{} steps, {} dispatches; {} slots of {} bytes (live at once: {}), constants {}, images {}; peak {} bytes",
+            "{} steps, {} dispatches; {} buffers of {} bytes (live at once: {}), constants {}, images {}; peak {} bytes",
             self.steps.len(),
             self.dispatches(),
-            self.slots.len(),
-            self.slot_bytes(),
+            self.buffers.len(),
+            self.buffer_bytes(),
             self.live_bytes,
             self.constant_bytes(),
             self.image_bytes(),
