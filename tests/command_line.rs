@@ -58,6 +58,30 @@ fn every_verb_also_speaks_json() {
 }
 
 #[test]
+fn a_suite_validates_and_times_every_kernel_of_a_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("made/kernels.json").display().to_string();
+    let suite =
+        ["bench", "--device", "gpu", "--suite", "kernels", "--filter", "L06", "--seconds", "0", "--json", &file];
+    let output = wgconv(&suite);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = stdout(&output);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(report["failures"], serde_json::json!([]));
+    assert!(report["peak"]["gflops"].as_f64().unwrap() > 0.5, "{}", report["peak"]);
+    let rows = report["rows"].as_array().unwrap();
+    assert!(rows.len() >= 2 && rows[0]["default"] == true, "{report}");
+    for row in rows {
+        let used = row["tolerance_used"].as_f64().unwrap();
+        assert!(
+            row["name"] == "L06_dw3x3s2_256_28" && used <= 1.0 && row["wall_ms"]["runs"].as_u64() >= Some(5),
+            "{row}"
+        );
+        assert!(text.contains(row["variant"].as_str().unwrap()), "{text}");
+    }
+}
+
+#[test]
 fn profile_times_every_step() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.npy").display().to_string();
@@ -101,6 +125,10 @@ fn failures_exit_1_and_wrong_usage_2() {
         (&["run", "zoo:separable_question", "--input", "other=x.npy"], 1, "`input_layer`"),
         (&["summary", "model.onnx"], 1, "model.onnx"),
         (&["bench", "zoo:nothing"], 1, "mobilenet_v1"),
+        (&["bench"], 2, "MODEL"),
+        (&["bench", "--suite", "kernels", "--filter", "L99"], 1, "L01_conv3x3s2_3-32_224"),
+        (&["bench", "--suite", "kernels", "--device", "cpu"], 1, "GPU"),
+        (&["bench", "--suite", "kernels", "--seconds", "-1"], 2, "3600"),
         (&["check", "zoo:separable_question", "--device", "no such adapter"], 1, "no adapter matches"),
         (&["check", "zoo:separable_question", "--device", "cpu"], 1, "GPU"),
         (&["convert", "zoo:separable_question", "m.pth"], 1, ".safetensors"),

@@ -137,7 +137,7 @@ fn every_shader_has_its_kernel_and_every_kernel_its_shader() {
     let stem = |path: &PathBuf| path.file_stem().unwrap().to_string_lossy().to_string();
     let shaders: BTreeSet<String> =
         files("shaders", "wgsl").iter().filter(|path| !name(path).contains("/lib/")).map(stem).collect();
-    let machinery = ["mod", "registry", "shader", "traits", "check"];
+    let machinery = ["mod", "registry", "shader", "traits", "check", "probe"];
     let kernels: BTreeSet<String> = files("src/kernels", "rs")
         .iter()
         .filter(|path| fs::read_to_string(path).unwrap().contains("stem:"))

@@ -113,8 +113,7 @@ pub fn bench_model(
         .iter()
         .map(|node| node.op.spec().cost(&compiled.graph().input_types(node), &compiled.graph().output_types(node)))
         .sum();
-    let zero = Statistics { runs: 0, median: 0.0, min: 0.0, p90: 0.0 };
-    let run_ms = Statistics::of(&run_ms).unwrap_or(zero);
+    let run_ms = Statistics::of(&run_ms).unwrap_or_default();
     Ok(ModelBench {
         model: model.into(),
         device: session.device().name(),

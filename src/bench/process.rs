@@ -2,28 +2,30 @@
 
 use serde::Serialize;
 
-/// Processor time and memory of this process. Fields are `None` where the system does not tell (other than Linux).
+/// Processor time and memory of this process. Fields are `None` where the system does not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct ProcessUse {
-    /// Seconds of all threads, user and system together.
+    /// Seconds of all threads, user and system together (Linux, Android, Apple).
     pub cpu_seconds: Option<f64>,
-    /// Largest resident set so far, in bytes.
+    /// Largest resident set so far, in bytes (Linux, Android).
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// Reads `/proc/self`.
+/// Asks the system.
 pub fn process_use() -> ProcessUse {
     ProcessUse { cpu_seconds: cpu_seconds(), peak_rss_bytes: peak_rss_bytes() }
 }
 
-/// User and system ticks of all threads, living and ended.
-fn cpu_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The command name in parentheses may hold spaces; fields count from after it.
-    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    // Linux reports USER_HZ, which is 100 on every architecture wgpu runs on.
-    Some((ticks(11)? + ticks(12)?) as f64 / 100.0)
+/// Seconds of all threads, living and ended, in nanosecond steps.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+pub(super) fn cpu_seconds() -> Option<f64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(super) fn cpu_seconds() -> Option<f64> {
+    None
 }
 
 fn peak_rss_bytes() -> Option<u64> {

@@ -57,7 +57,7 @@ enum Verb {
     Predict(predict::PredictArgs),
     /// Run the folders of ONNX's backend tests: pass, fail or unsupported each; exit 1 on any fail.
     OnnxTest(onnx_test::OnnxTestArgs),
-    /// Time a model: cold start by phases, then repeated runs.
+    /// Time a model (cold start by phases, then repeated runs) or a suite of layers.
     Bench(bench::BenchArgs),
 }
 
@@ -80,13 +80,20 @@ struct OnDevice {
 type Failure = Box<dyn Error>;
 
 impl Output {
-    /// Prints a report as text or as JSON. A closed pipe ends the output, not the program.
+    /// Prints a report as text or as JSON.
     fn print(&self, text: &str, json: &impl serde::Serialize) -> Result<(), Failure> {
-        let text = if self.json { serde_json::to_string_pretty(json)? } else { text.trim_end().to_string() };
-        match writeln!(std::io::stdout().lock(), "{text}") {
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
+        match self.json {
+            true => print(&serde_json::to_string_pretty(json)?),
+            false => print(text),
         }
+    }
+}
+
+/// Prints text. A closed pipe ends the output, not the program.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Error types, one enum per layer; each says what was wrong, where, what was expected and the way out.
 
+mod bench;
 mod gpu;
 mod graph;
 mod layers;
@@ -9,6 +10,7 @@ mod tensor;
 mod train;
 mod zoo;
 
+pub use bench::BenchError;
 pub use gpu::{GpuError, TemplateError};
 pub use graph::GraphError;
 pub use layers::LayerError;

@@ -7,10 +7,12 @@ mod pipeline;
 mod profile;
 mod reading;
 mod run;
+mod stopwatch;
 
 pub use device::{AdapterSummary, Device, ShaderChecks, adapters};
 pub use executable::{Bound, Executable};
 pub use memory::{SharedWeights, Weights};
 pub use reading::{Reading, Variables};
+pub use stopwatch::{Elapsed, Stopwatch};
 /// The wgpu that this crate is built with, for sharing devices and buffers.
 pub use wgpu;

@@ -33,6 +33,8 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("matmul_tile", include_str!("../../shaders/matmul_tile.wgsl")),
     ("normalize", include_str!("../../shaders/normalize.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
+    ("peak_copy", include_str!("../../shaders/peak_copy.wgsl")),
+    ("peak_multiply", include_str!("../../shaders/peak_multiply.wgsl")),
     ("pool", include_str!("../../shaders/pool.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("resize", include_str!("../../shaders/resize.wgsl")),

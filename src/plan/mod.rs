@@ -3,6 +3,7 @@
 mod build;
 mod memory;
 mod print;
+mod probe;
 mod storage;
 
 use serde::Serialize;
