@@ -128,7 +128,7 @@ fn failures_exit_1_and_wrong_usage_2() {
         (&["bench"], 2, "MODEL"),
         (&["bench", "--suite", "kernels", "--filter", "L99"], 1, "L01_conv3x3s2_3-32_224"),
         (&["bench", "--suite", "kernels", "--device", "cpu"], 1, "GPU"),
-        (&["bench", "--suite", "kernels", "--seconds", "-1"], 2, "3600"),
+        (&["bench", "--suite", "kernels", "--seconds", "many"], 2, "3600"),
         (&["check", "zoo:separable_question", "--device", "no such adapter"], 1, "no adapter matches"),
         (&["check", "zoo:separable_question", "--device", "cpu"], 1, "GPU"),
         (&["convert", "zoo:separable_question", "m.pth"], 1, ".safetensors"),

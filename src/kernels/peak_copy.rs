@@ -13,7 +13,7 @@ params! {
 }
 
 /// Vectors that one invocation moves.
-const EACH: u64 = 4;
+const EACH: u64 = 8;
 const STEM: &str = "peak_copy";
 
 /// The probe on about `bytes` bytes, read from a buffer or from an image.
