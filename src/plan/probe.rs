@@ -38,6 +38,7 @@ impl Plan {
             outputs: vec![Port { name: "y".into(), ty: output }],
             constants,
             slots: Vec::new(),
+            buffers: Vec::new(),
             images,
             steps: vec![step],
             live_bytes: 0,
