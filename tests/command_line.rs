@@ -109,6 +109,24 @@ fn convert_writes_what_the_ending_asks_for_and_reads_weights_back() {
     assert_eq!(json(&["summary", &path("m.keras"), "--json"])["params"], 436);
     json(&["convert", &path("m.keras"), &path("w.weights.h5"), "--json"]);
     assert!(std::fs::read(path("w.weights.h5")).unwrap().starts_with(b"\x89HDF"));
+    // ONNX goes out, and comes in again as ONNX or as weights, but not as layers.
+    let onnx = path("m.onnx");
+    assert_eq!(json(&["convert", &format!("{shared}&seed=3"), &onnx, "--json"])["format"], "onnx");
+    json(&["convert", &onnx, &path("fixed.onnx"), "--batch", "3", "--external-data", "--json"]);
+    assert!(wgconv(&["check", &path("fixed.onnx")]).status.success());
+    assert_eq!(json(&["convert", &onnx, &path("o.safetensors"), "--json"])["format"], "safetensors");
+    json(&["convert", &format!("{shared}&seed=5"), &path("n.keras"), "--weights", &onnx, "--json"]);
+    assert_eq!(std::fs::read(path("m.keras")).unwrap(), std::fs::read(path("n.keras")).unwrap());
+    for (arguments, part) in [
+        (vec!["convert", &onnx, &path("p.keras")], "ops, not layers"),
+        (vec!["convert", &onnx, &path("p.onnx"), "--weights", &weights], "models of layers"),
+        (vec!["convert", shared, &path("p.keras"), "--batch", "2"], "--batch"),
+        (vec!["convert", shared, &path("p.keras"), "--weights", "examples/data/separable.onnx"], "wgconv wrote"),
+    ] {
+        let output = wgconv(&arguments);
+        let said = String::from_utf8_lossy(&output.stderr).to_string();
+        assert!(output.status.code() == Some(1) && said.contains(part), "{arguments:?}: {said}");
+    }
     let wrong = wgconv(&["convert", "zoo:separable_question", &path("x.keras"), "--weights", &weights]);
     let said = String::from_utf8_lossy(&wrong.stderr).to_string();
     assert_eq!(wrong.status.code(), Some(1));

@@ -1,55 +1,15 @@
 //! Models that are written: read back they have the same bits, and Keras loads them and gives the same numbers.
 
 mod layer_models;
+mod written_models;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wgconv::import::read_model;
 use wgconv::layers::{Dense, Input, IntoLayer, Model, Sequential};
-use wgconv::tensor::{Tensor, write_npy};
-use wgconv::{cpu, zoo};
-
-/// Gives every weight values of its own, so that none can stand for another.
-fn fill(model: &Model) {
-    for (number, weight) in model.weights().iter().enumerate() {
-        let variance = weight.spec().name.contains("variance");
-        let wave = |i: usize| ((i as f32 * 0.9 + number as f32).cos() * 0.4) + if variance { 1.0 } else { 0.05 };
-        weight.set(Tensor::from_fn(weight.spec().shape.clone(), wave)).unwrap();
-    }
-}
-
-/// Small models of every kind, with weights.
-fn models() -> Vec<(String, Model)> {
-    let all = [layer_models::of_keras(), layer_models::own(), vec![("halves", layer_models::halves())]];
-    let models = all.into_iter().flatten().map(|(name, model)| {
-        let model = model.unwrap();
-        fill(&model);
-        (name.to_string(), model)
-    });
-    let variants = ["separable", "depthwise", "pointwise", "shared", "conv3d", "permute", "plain_reshape", "slices"];
-    let question = variants.iter().map(|variant| {
-        let model = zoo::build(&format!("separable_question?variant={variant}&seed=5")).unwrap();
-        (format!("question_{variant}"), model)
-    });
-    models.chain(question).collect()
-}
-
-/// Inputs of every shape, open axes of size 9.
-fn inputs(model: &Model) -> BTreeMap<String, Tensor> {
-    let inputs = model.inputs().iter().enumerate().map(|(number, input)| {
-        let shape: Vec<usize> = [2].into_iter().chain(input.shape.iter().map(|size| size.unwrap_or(9))).collect();
-        (input.name.clone(), Tensor::from_fn(shape, |i| (i as f32 * 0.37 + number as f32).sin()))
-    });
-    inputs.collect()
-}
-
-fn outputs(model: &Model) -> Vec<Tensor> {
-    let inputs = inputs(model);
-    let shapes = inputs.iter().map(|(name, x)| (name.clone(), x.shape()[1..].to_vec())).collect();
-    cpu::run(&model.graph_for(2, &shapes).unwrap(), &inputs).unwrap()
-}
+use wgconv::tensor::Tensor;
+use written_models::{fill, inputs, models, networks, outputs, saved_by_keras, write_arrays};
 
 fn weights(model: &Model) -> Vec<(String, Vec<u32>)> {
     let bits = |tensor: Tensor| tensor.f32s().unwrap().iter().map(|x| x.to_bits()).collect();
@@ -89,7 +49,7 @@ fn weights_alone_fill_a_model_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     for (name, model) in models() {
         let expected = weights(&model);
-        for ending in ["keras", "weights.h5", "safetensors"] {
+        for ending in ["keras", "weights.h5", "safetensors", "onnx"] {
             let path = folder.path().join(format!("{name}.{ending}"));
             model.save(&path).unwrap();
             model.initialize(9);
@@ -111,7 +71,7 @@ fn dense(names: [&str; 3], units: [usize; 3]) -> Model {
 fn what_does_not_fit_is_told_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let saved = dense(["a", "b", "c"], [4, 5, 2]);
-    for ending in ["keras", "safetensors"] {
+    for ending in ["keras", "safetensors", "onnx"] {
         let path = folder.path().join(format!("m.{ending}"));
         saved.save(&path).unwrap();
         let model = dense(["a", "b", "other"], [4, 7, 2]);
@@ -152,7 +112,7 @@ fn keras_files_of_other_names_fill_a_model_in_keras_order() {
 fn refusals_name_the_file_and_leave_it_alone() {
     let folder = tempfile::tempdir().unwrap();
     let model = dense(["a", "b", "c"], [4, 5, 2]);
-    for name in ["m.h5", "m.onnx", "m", "keras"] {
+    for name in ["m.h5", "m.pth", "m", "keras"] {
         let message = model.save(folder.path().join(name)).unwrap_err().to_string();
         assert!(message.contains(name) && message.contains(".weights.h5"), "{message}");
     }
@@ -170,32 +130,6 @@ fn refusals_name_the_file_and_leave_it_alone() {
     assert!(model.load_weights(folder.path().join("m.safetensors")).unwrap_err().to_string().contains("m.safetensors"));
 }
 
-/// Models that Keras saved, from the folder `WGCONV_MODELS` (default `../shared/models`).
-fn saved_by_keras() -> Vec<(String, Model)> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    let mut open = vec![std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from)];
-    let mut models = Vec::new();
-    while let Some(folder) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for path in entries.map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "keras") {
-                let home = folder.file_name().unwrap().to_string_lossy();
-                let stem = path.file_stem().unwrap().to_string_lossy();
-                let model = read_model(&path).unwrap();
-                match model.in_keras() {
-                    Ok(_) => models.push((format!("{home}_{stem}"), model)),
-                    // Keras 2 took more axes than Keras 3 does.
-                    Err(why) => assert!(why.to_string().contains("Keras 3 takes"), "{}: {why}", path.display()),
-                }
-            }
-        }
-    }
-    println!("{} models that Keras saved", models.len());
-    models
-}
-
 /// Keras itself: `WGCONV_PYTHON` is a Python that has it, `WGCONV_KERAS_FOLDER` keeps what is written.
 #[test]
 fn keras_loads_what_is_written_and_gives_the_same_numbers() {
@@ -205,39 +139,11 @@ fn keras_loads_what_is_written_and_gives_the_same_numbers() {
     };
     let temporary = tempfile::tempdir().unwrap();
     let folder = std::env::var_os("WGCONV_KERAS_FOLDER").map_or(temporary.path().to_path_buf(), PathBuf::from);
-    let architectures = [
-        "mobilenet_v1?alpha=0.25&size=96&classes=10",
-        "mobilenet_v2?alpha=0.35&size=96&classes=10",
-        "mobilenet_v3_small?size=96&classes=10",
-        "mobilenet_v3_large?size=96&classes=10",
-        "efficientnet_b0?size=96&classes=10",
-        "xception?size=96&classes=10",
-        "resnet18?size=96&classes=10",
-    ];
-    let architectures = architectures.iter().map(|name| {
-        let (stem, _) = name.split_once('?').unwrap();
-        let model = zoo::build(name).unwrap();
-        // Biases and statistics that start as 0 and 1 would hide that one stands for another.
-        let vectors: Vec<_> = model.weights().into_iter().filter(|w| w.spec().shape.rank() == 1).collect();
-        for (number, weight) in vectors.iter().enumerate() {
-            let start = weight.get();
-            let start = start.f32s().unwrap();
-            let wave = |i: usize| start[i] + 0.3 * (i as f32 * 0.9 + number as f32).cos();
-            weight.set(Tensor::from_fn(weight.spec().shape.clone(), wave)).unwrap();
-        }
-        (stem.to_string(), model)
-    });
-    for (name, model) in models().into_iter().chain(architectures).chain(saved_by_keras()) {
+    for (name, model) in models().into_iter().chain(networks(96)).chain(saved_by_keras()) {
         let file = |ending: String| folder.join(format!("{name}.{ending}"));
         model.save(file("keras".into())).unwrap();
         model.save(file("weights.h5".into())).unwrap();
-        let inputs = inputs(&model);
-        for (number, input) in model.inputs().iter().enumerate() {
-            write_npy(&file(format!("input_{number}.npy")), &inputs[&input.name]).unwrap();
-        }
-        for (number, output) in outputs(&model).iter().enumerate() {
-            write_npy(&file(format!("output_{number}.npy")), output).unwrap();
-        }
+        write_arrays(&folder, &name, &inputs(&model), &model, &outputs(&model));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check_keras_export.py");
     let output = Command::new(python).arg(script).arg(&folder).output().unwrap();

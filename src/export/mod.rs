@@ -1,6 +1,7 @@
 //! Models to files that other programs read.
 
 mod keras;
+pub mod onnx;
 mod weights_h5;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::error::{LayerError, TensorError};
+use crate::import::onnx::OnnxError;
 use crate::layers::Model;
 use crate::tensor::{Tensor, write_safetensors};
 
@@ -16,8 +18,8 @@ use crate::tensor::{Tensor, write_safetensors};
 pub enum ExportError {
     /// No file of this kind is written.
     #[error(
-        "{}: models are written as .keras (the whole model, for Keras 3), .weights.h5 (weights in Keras's order) or \
-         .safetensors (weights by name)",
+        "{}: models are written as .keras (the whole model, for Keras 3), .onnx (the whole model), .weights.h5 (weights in \
+         Keras's order) or .safetensors (weights by name)",
         path.display()
     )]
     Unsupported {
@@ -27,6 +29,17 @@ pub enum ExportError {
     /// The format cannot express a layer.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// ONNX has no ops that compute what some nodes do; all of them are listed.
+    #[error("{}: ONNX cannot say: {}", path.display(), nodes.join("; "))]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// The nodes, and why.
+        nodes: Vec<String>,
+    },
+    /// An ONNX model that was to be written makes no graph.
+    #[error(transparent)]
+    Import(#[from] OnnxError),
     /// A tensor file could not be written.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -46,6 +59,9 @@ pub enum Format {
     /// A `.keras` archive: configuration and weights, as `model.save` of Keras 3 writes it.
     #[serde(rename = "keras")]
     Keras,
+    /// A `.onnx` file, written with the default [`onnx::OnnxOptions`].
+    #[serde(rename = "onnx")]
+    Onnx,
     /// A `.weights.h5` file, as `model.save_weights` of Keras 3 writes it.
     #[serde(rename = "weights.h5")]
     WeightsH5,
@@ -61,8 +77,12 @@ impl Format {
     /// [`ExportError::Unsupported`] for any other ending.
     pub fn of(path: &Path) -> Result<Format, ExportError> {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let formats =
-            [(".keras", Format::Keras), (".weights.h5", Format::WeightsH5), (".safetensors", Format::Safetensors)];
+        let formats = [
+            (".keras", Format::Keras),
+            (".onnx", Format::Onnx),
+            (".weights.h5", Format::WeightsH5),
+            (".safetensors", Format::Safetensors),
+        ];
         let found = formats.into_iter().find(|(ending, _)| name.ends_with(ending));
         found.map(|(_, format)| format).ok_or_else(|| ExportError::Unsupported { path: path.to_path_buf() })
     }
@@ -81,12 +101,13 @@ pub struct Written {
 /// not at all, and one that was there before is replaced.
 ///
 /// # Errors
-/// [`ExportError`] when the ending is another, Keras has no layers that compute what one of the model's does (all of them are
+/// [`ExportError`] when the ending is another, the format cannot say what one of the model's layers computes (all of them are
 /// named), or the file cannot be written.
 pub fn write_model(path: &Path, model: &Model) -> Result<Written, ExportError> {
     let format = Format::of(path)?;
     let notes = match format {
         Format::Keras => keras::write_archive(path, model)?,
+        Format::Onnx => onnx::write_onnx(path, model, &onnx::OnnxOptions::default())?,
         Format::WeightsH5 => keras::write_weights(path, model)?,
         Format::Safetensors => {
             let weights = model.named_weights().into_iter().map(|(name, weight)| (name, weight.get()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{ImportError, keras};
+use super::{ImportError, keras, onnx};
 use crate::layers::{InKeras, Model, Weight};
 use crate::tensor::{Tensor, read_safetensors};
 
@@ -35,9 +35,9 @@ impl WeightReport {
 }
 
 impl Model {
-    /// Loads the weights of a `.safetensors` file (by the names of [`Model::named_weights`]) or of a `.keras`, `.h5` or
-    /// `.weights.h5` file. Layers of the latter are found by name; where names differ or are not in the file, by class and order, as
-    /// Keras does it.
+    /// Loads the weights of a `.safetensors` or `.onnx` file (by the names of [`Model::named_weights`]; the latter must have been
+    /// written by this crate, for others name and lay out their weights otherwise) or of a `.keras`, `.h5` or `.weights.h5` file.
+    /// Layers of these are found by name; where names differ or are not in the file, by class and order, as Keras does it.
     ///
     /// # Errors
     /// [`ImportError`] when the file cannot be read, or [`ImportError::Weights`] when a weight is missing, unexpected or of
@@ -72,10 +72,11 @@ impl Pairing {
                 let (tensors, _) = read_safetensors(path)?;
                 Ok(Pairing::by_weight(model, tensors))
             }
+            "onnx" => Ok(Pairing::by_weight(model, onnx::read_weights(path)?)),
             "keras" | "h5" | "hdf5" => Pairing::of_keras(model, &keras::read(path)?),
             _ => Err(ImportError::Unsupported {
                 path: path.to_path_buf(),
-                what: "weights are read from .safetensors, .keras, .h5 and .weights.h5 files".into(),
+                what: "weights are read from .safetensors, .keras, .h5, .weights.h5 and .onnx files".into(),
             }),
         }
     }

@@ -13,6 +13,20 @@ pub struct Transpose {
     pub perm: Vec<usize>,
 }
 
+impl Transpose {
+    /// A tensor with its axes in another order: output axis `i` is axis `perm[i]`.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when `perm` is no permutation of the tensor's axes, or it is not `f32`.
+    pub fn of(tensor: &Tensor, perm: &[usize]) -> Result<Tensor, ShapeError> {
+        let transpose = Transpose { perm: perm.to_vec() };
+        if perm.iter().copied().eq(0..tensor.shape().rank()) {
+            return Ok(tensor.clone());
+        }
+        Ok(transpose.reference(&[tensor])?.swap_remove(0))
+    }
+}
+
 impl OpSpec for Transpose {
     fn name(&self) -> &'static str {
         "Transpose"

@@ -16,6 +16,7 @@ pub use compare::{Accuracy, Comparison, compare};
 pub use dtype::DType;
 pub use half::{from_bf16, from_f16};
 pub use npy::{read_npy, write_npy};
+pub(crate) use safetensors::little_endian;
 pub use safetensors::{read_safetensors, write_safetensors};
 pub use shape::Shape;
 pub use window::{AxisWindow, Padding, Window};

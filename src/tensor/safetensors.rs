@@ -90,7 +90,8 @@ impl View for Viewed<'_> {
     }
 }
 
-fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
+/// The bytes of numbers as files hold them.
+pub(crate) fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
     let bytes: &[u8] = bytemuck::cast_slice(values);
     if cfg!(target_endian = "little") {
         return Cow::Borrowed(bytes);

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::proto::{AttributeProto, NodeProto};
-use super::tensor::{Elem, HostTensor, read_tensor};
+use super::stored::read_tensor;
+use super::tensor::{Elem, HostTensor};
 use crate::error::GraphError;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Dim, Op, Reshape, Transpose, Unary, UnaryFn};
@@ -112,7 +113,7 @@ impl Call<'_> {
 
     pub fn tensor(&self, name: &str) -> Result<Option<HostTensor>, Wrong> {
         match self.attribute(name).and_then(|attribute| attribute.t.as_ref()) {
-            Some(proto) => Ok(Some(read_tensor(proto, self.folder)?)),
+            Some(proto) => Ok(Some(read_tensor(proto.clone(), self.folder)?)),
             None => Ok(None),
         }
     }

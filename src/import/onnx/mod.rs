@@ -7,25 +7,34 @@ mod elementwise;
 mod known;
 mod lower;
 mod movement;
-mod proto;
+pub(crate) mod proto;
 mod reductions;
 mod resize;
+mod stored;
+mod stream;
 mod tensor;
+mod weights;
 mod windows;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
+use prost::bytes::Bytes;
 use thiserror::Error;
 
 pub use dispatch::supported_ops;
 pub use tensor::{Elem, HostData, HostTensor};
+pub(super) use weights::read_weights;
+pub(crate) use weights::{WEIGHT_ORDERS, WeightOrder};
 
 use crate::graph::Graph;
 use crate::tensor::{Tensor, TensorType};
 use lower::{Call, Lower, Value, Wrong};
+use stream::Stream;
 
 /// An ONNX model could not be read.
 #[derive(Debug, Error)]
@@ -167,10 +176,9 @@ impl OnnxGraph {
 /// [`OnnxError::File`].
 pub fn read_tensor_file(path: &Path) -> Result<(String, HostTensor), OnnxError> {
     let wrong = |what: String| OnnxError::File { path: path.to_path_buf(), what };
-    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let proto = proto::TensorProto::decode(bytes.as_slice()).map_err(|e| wrong(e.to_string()))?;
-    let tensor = tensor::read_tensor(&proto, path.parent().unwrap_or(Path::new("."))).map_err(wrong)?;
-    Ok((proto.name, tensor))
+    let proto: proto::TensorProto = decode(path)?;
+    let name = proto.name.clone();
+    Ok((name, stored::read_tensor(proto, folder_of(path)).map_err(wrong)?))
 }
 
 /// Reads a model from a `.onnx` file.
@@ -178,21 +186,15 @@ pub fn read_tensor_file(path: &Path) -> Result<(String, HostTensor), OnnxError> 
 /// # Errors
 /// [`OnnxError::File`] when it is damaged, [`OnnxError::Unsupported`] with everything that is not supported as such.
 pub fn read_onnx(path: &Path) -> Result<OnnxModel, OnnxError> {
-    let bytes = std::fs::read(path).map_err(|e| OnnxError::File { path: path.to_path_buf(), what: e.to_string() })?;
-    parse(path, &bytes)
-}
-
-fn parse(path: &Path, bytes: &[u8]) -> Result<OnnxModel, OnnxError> {
     let wrong = |what: String| OnnxError::File { path: path.to_path_buf(), what };
-    let model = proto::ModelProto::decode(bytes).map_err(|e| wrong(format!("not an ONNX model: {e}")))?;
-    let mut graph = model.graph.ok_or_else(|| wrong("not an ONNX model: it holds no graph".into()))?;
+    let model = open(path)?;
+    let mut graph = model.graph.unwrap_or_default();
     let opset = model.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
     let opset = opset.map_or(1, |set| set.version);
-    let folder = path.parent().unwrap_or(Path::new("."));
     let mut initializers = HashMap::new();
     for proto in std::mem::take(&mut graph.initializer) {
-        let tensor = tensor::read_tensor(&proto, folder).map_err(wrong)?;
-        initializers.insert(proto.name, tensor);
+        let name = proto.name.clone();
+        initializers.insert(name, stored::read_tensor(proto, folder_of(path)).map_err(wrong)?);
     }
     let mut inputs = Vec::new();
     for info in graph.input.iter().filter(|info| !initializers.contains_key(&info.name)) {
@@ -209,6 +211,60 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<OnnxModel, OnnxError> {
     Ok(model)
 }
 
+/// Versions of the file format that are read; what is older keeps its op set elsewhere.
+const IR_VERSIONS: std::ops::RangeInclusive<i64> = 3..=13;
+
+/// The model that a file holds.
+fn open(path: &Path) -> Result<proto::ModelProto, OnnxError> {
+    let model: proto::ModelProto = decode(path)?;
+    let wrong = |what: String| OnnxError::File { path: path.to_path_buf(), what };
+    let version = model.ir_version;
+    if model.graph.is_none() {
+        return Err(wrong("not an ONNX model: it holds no graph".into()));
+    }
+    if version < *IR_VERSIONS.start() {
+        let what = format!(
+            "IR version {version}; {} (ONNX 1.0) to {} are read. Convert it: onnx.version_converter.convert_version",
+            IR_VERSIONS.start(),
+            IR_VERSIONS.end()
+        );
+        return Err(wrong(what));
+    }
+    if version > *IR_VERSIONS.end() {
+        log::warn!(
+            "{}: IR version {version} is newer than {}; it may hold what is not read",
+            path.display(),
+            IR_VERSIONS.end()
+        );
+    }
+    Ok(model)
+}
+
+/// Decodes the message that a file is.
+fn decode<M: Message + Default>(path: &Path) -> Result<M, OnnxError> {
+    let wrong = |what: String| OnnxError::File { path: path.to_path_buf(), what };
+    let failed = |error: std::io::Error| wrong(error.to_string());
+    let mut file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    let (message, failure) = if about.is_file() {
+        let mut stream = Stream::new(&mut file, about.len());
+        (M::decode(&mut stream), stream.failure())
+    } else {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        (M::decode(Bytes::from(bytes)), None)
+    };
+    match failure {
+        Some(error) => Err(failed(error)),
+        None => message.map_err(|error| wrong(format!("not an ONNX model: {error}"))),
+    }
+}
+
+/// The folder that a file lies in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 impl OnnxModel {
     /// The inputs that must be given, initializers excluded.
     pub fn inputs(&self) -> &[OnnxInput] {
@@ -218,6 +274,21 @@ impl OnnxModel {
     /// The version of ONNX's op set that the model was written for.
     pub fn opset(&self) -> i64 {
         self.opset
+    }
+
+    /// The tensors that the file holds, in the order of their names: `f32` for floating-point numbers, `i64` for all others.
+    ///
+    /// # Errors
+    /// [`OnnxError::File`] when one contradicts itself.
+    pub fn weights(&self) -> Result<Vec<(String, Tensor)>, OnnxError> {
+        let mut weights = Vec::with_capacity(self.initializers.len());
+        for (name, tensor) in &self.initializers {
+            let tensor = tensor.to_stored();
+            let wrong = |what: String| OnnxError::File { path: self.path.clone(), what: format!("`{name}`: {what}") };
+            weights.push((name.clone(), tensor.map_err(wrong)?));
+        }
+        weights.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(weights)
     }
 
     fn unsupported(&self, found: Vec<(&proto::NodeProto, String, String)>) -> Result<(), OnnxError> {
@@ -303,7 +374,7 @@ impl OnnxModel {
         for (name, tensor) in &self.initializers {
             lower.values.insert(name.clone(), Value::Host(tensor.clone()));
         }
-        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let folder = folder_of(&self.path);
         let mut refused: Vec<(&proto::NodeProto, String, String)> = Vec::new();
         for (i, node) in self.graph.node.iter().enumerate() {
             let name = name_of(node, i);
@@ -365,5 +436,31 @@ fn name_of(node: &proto::NodeProto, position: usize) -> String {
         (false, _) => node.name.clone(),
         (true, Some(output)) => output.clone(),
         (true, None) => format!("{}_{position}", node.op_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_the_format_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        let read = |ir_version: i64| {
+            let graph = Some(proto::GraphProto::default());
+            let opset_import = vec![proto::OperatorSetIdProto { domain: String::new(), version: 17 }];
+            let model = proto::ModelProto { ir_version, graph, opset_import, ..Default::default() };
+            std::fs::write(&path, model.encode_to_vec()).unwrap();
+            read_onnx(&path)
+        };
+        for version in [3, 10, 13, 99] {
+            assert_eq!(read(version).unwrap().opset(), 17);
+        }
+        for version in [0, 2, -1] {
+            let said = read(version).unwrap_err().to_string();
+            assert!(said.contains("m.onnx: IR version") && said.contains("version_converter"), "{said}");
+        }
+        assert!(read_onnx(folder.path()).unwrap_err().to_string().contains("directory"));
     }
 }

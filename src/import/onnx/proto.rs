@@ -1,16 +1,23 @@
-//! The messages of `onnx.proto` with the fields that this crate reads, under their tag numbers there.
+//! The messages of `onnx.proto` with the fields that this crate reads and writes, under their tag numbers there.
 
 use prost::Message;
+use prost::bytes::Bytes;
 
 /// A model file.
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
+    #[prost(string, tag = "2")]
+    pub producer_name: String,
+    #[prost(string, tag = "3")]
+    pub producer_version: String,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringStringEntryProto>,
 }
 
 /// Which version of an op set a model was written for.
@@ -75,6 +82,9 @@ pub struct AttributeProto {
     pub ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
+    /// A number of `AttributeProto.AttributeType`; files of IR version 1 lack it.
+    #[prost(int32, tag = "20")]
+    pub r#type: i32,
 }
 
 /// A tensor with its elements, raw or in the field of their type.
@@ -92,8 +102,8 @@ pub struct TensorProto {
     pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub raw_data: Bytes,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]

@@ -1,9 +1,8 @@
-//! Tensors of every ONNX element type on the host, and how they are read from a file.
+//! Tensors of every ONNX element type on the host.
 
-use std::path::{Component, Path};
+use std::sync::Arc;
 
-use super::proto::TensorProto;
-use crate::tensor::{Tensor, from_bf16, from_f16};
+use crate::tensor::{Data, Tensor};
 
 /// An ONNX element type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +64,7 @@ impl Elem {
         matches!(self, Elem::F32 | Elem::F64 | Elem::F16 | Elem::Bf16)
     }
 
-    fn size(self) -> usize {
+    pub(super) fn size(self) -> usize {
         match self {
             Elem::I8 | Elem::U8 | Elem::Bool => 1,
             Elem::F16 | Elem::Bf16 | Elem::I16 | Elem::U16 => 2,
@@ -186,6 +185,19 @@ impl HostTensor {
         Tensor::from_f32(self.shape.clone(), values).map_err(|e| e.to_string())
     }
 
+    /// The tensor as files of weights hold it: floating-point numbers as `f32`, all others as `i64`.
+    ///
+    /// # Errors
+    /// When shape and elements disagree.
+    pub fn to_stored(&self) -> Result<Tensor, String> {
+        match &self.data {
+            HostData::Ints(values) => {
+                Tensor::new(self.shape.clone(), Data::I64(Arc::new(values.clone()))).map_err(|e| e.to_string())
+            }
+            _ => self.to_tensor(),
+        }
+    }
+
     /// The elements at these positions, under another shape.
     ///
     /// # Errors
@@ -234,106 +246,4 @@ impl HostTensor {
             _ => HostTensor::from_f64(self.shape.clone(), elem, self.to_f64()),
         }
     }
-}
-
-/// Reads a tensor message. Data outside of the file must lie in `folder`.
-///
-/// # Errors
-/// What does not fit: shape, element type, length, location.
-pub fn read_tensor(proto: &TensorProto, folder: &Path) -> Result<HostTensor, String> {
-    let wrong = |what: String| format!("tensor `{}`: {what}", proto.name);
-    let elem = Elem::from_code(i64::from(proto.data_type)).map_err(wrong)?;
-    let shape: Vec<usize> = proto
-        .dims
-        .iter()
-        .map(|&size| usize::try_from(size).map_err(|_| wrong(format!("an axis of {size} elements"))))
-        .collect::<Result<_, _>>()?;
-    let count = elements(&shape).map_err(wrong)?;
-    let external;
-    let raw: &[u8] = if proto.data_location == 1 {
-        external = read_external(proto, folder).map_err(wrong)?;
-        &external
-    } else {
-        &proto.raw_data
-    };
-    let data =
-        if raw.is_empty() { typed(proto, elem) } else { from_bytes(raw, elem, count * elem.size()).map_err(wrong)? };
-    let (found, data) = match data {
-        Read::F32(values) if values.len() == count => {
-            let tensor = Tensor::from_f32(shape.clone(), values).map_err(|e| wrong(e.to_string()))?;
-            return Ok(HostTensor { shape, elem, data: HostData::Floats(tensor) });
-        }
-        Read::F32(values) => (values.len(), HostData::Ints(Vec::new())),
-        Read::F64(values) => (values.len(), HostData::Doubles(values)),
-        Read::Int(values) => (values.len(), HostData::Ints(values)),
-    };
-    if found != count {
-        return Err(wrong(format!("{found} elements where {shape:?} holds {count}")));
-    }
-    Ok(HostTensor { shape, elem, data })
-}
-
-enum Read {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    Int(Vec<i64>),
-}
-
-fn from_bytes(raw: &[u8], elem: Elem, expected: usize) -> Result<Read, String> {
-    fn each<const N: usize, T>(raw: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
-        raw.as_chunks::<N>().0.iter().map(|&bytes| convert(bytes)).collect()
-    }
-    if raw.len() != expected {
-        return Err(format!("{} bytes of elements where {expected} are needed", raw.len()));
-    }
-    Ok(match elem {
-        Elem::F32 => Read::F32(each(raw, f32::from_le_bytes)),
-        Elem::F16 => Read::F32(each(raw, |bytes| from_f16(u16::from_le_bytes(bytes)))),
-        Elem::Bf16 => Read::F32(each(raw, |bytes| from_bf16(u16::from_le_bytes(bytes)))),
-        Elem::F64 => Read::F64(each(raw, f64::from_le_bytes)),
-        Elem::I8 => Read::Int(each(raw, |bytes| i64::from(i8::from_le_bytes(bytes)))),
-        Elem::U8 => Read::Int(each(raw, |[byte]| i64::from(byte))),
-        Elem::Bool => Read::Int(each(raw, |[byte]| i64::from(byte != 0))),
-        Elem::I16 => Read::Int(each(raw, |bytes| i64::from(i16::from_le_bytes(bytes)))),
-        Elem::U16 => Read::Int(each(raw, |bytes| i64::from(u16::from_le_bytes(bytes)))),
-        Elem::I32 => Read::Int(each(raw, |bytes| i64::from(i32::from_le_bytes(bytes)))),
-        Elem::U32 => Read::Int(each(raw, |bytes| i64::from(u32::from_le_bytes(bytes)))),
-        Elem::I64 => Read::Int(each(raw, i64::from_le_bytes)),
-        Elem::U64 => Read::Int(each(raw, |bytes| u64::from_le_bytes(bytes) as i64)),
-    })
-}
-
-/// The typed field that holds a type's elements.
-fn typed(proto: &TensorProto, elem: Elem) -> Read {
-    let half = |convert: fn(u16) -> f32| Read::F32(proto.int32_data.iter().map(|&v| convert(v as u16)).collect());
-    match elem {
-        Elem::F32 => Read::F32(proto.float_data.clone()),
-        Elem::F64 => Read::F64(proto.double_data.clone()),
-        Elem::F16 => half(from_f16),
-        Elem::Bf16 => half(from_bf16),
-        Elem::I64 => Read::Int(proto.int64_data.clone()),
-        Elem::U32 | Elem::U64 => Read::Int(proto.uint64_data.iter().map(|&v| v as i64).collect()),
-        elem => Read::Int(proto.int32_data.iter().map(|&v| elem.wrap(i64::from(v))).collect()),
-    }
-}
-
-fn read_external(proto: &TensorProto, folder: &Path) -> Result<Vec<u8>, String> {
-    use std::io::{Read as _, Seek, SeekFrom};
-    let entry = |key: &str| proto.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
-    let number = |key: &str| {
-        entry(key)
-            .map(|text| text.parse::<u64>().map_err(|_| format!("external data with the {key} `{text}`")))
-            .transpose()
-    };
-    let location = Path::new(entry("location").ok_or("external data without a location")?);
-    if location.components().any(|part| !matches!(part, Component::Normal(_))) {
-        return Err(format!("external data at `{}`; it must lie in the model's folder", location.display()));
-    }
-    let path = folder.join(location);
-    let failed = |e: std::io::Error| format!("external data at `{}`: {e}", path.display());
-    let mut file = std::fs::File::open(&path).map_err(failed)?;
-    file.seek(SeekFrom::Start(number("offset")?.unwrap_or(0))).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(number("length")?.unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
