@@ -1,7 +1,10 @@
 //! Plans are plain data: they are built without a device, and print the same text every time.
 
+use std::collections::BTreeSet;
+
+use wgconv::cases;
 use wgconv::graph::Graph;
-use wgconv::kernels::{DeviceClass, DeviceTraits, preferred};
+use wgconv::kernels::{Case, DeviceClass, DeviceTraits, candidates, preferred};
 use wgconv::ops::{Binary, BinaryFn, Conv};
 use wgconv::passes::{FoldCache, optimize};
 use wgconv::plan::{Action, BufferRef, Plan, Resource, plan};
@@ -81,4 +84,27 @@ fn what_several_neighbours_read_through_an_image_is_copied_once() {
     assert_eq!(copies(BufferRef::Input(0)), 2);
     // The chain needs no more images than what one step reads and what is kept for the next ones.
     assert!(plan.images.iter().filter(|image| image.constant.is_none()).count() <= 3);
+}
+
+#[test]
+fn every_tile_of_the_lane_family_is_run_by_a_case() {
+    let tiles = |stem: &str| -> BTreeSet<(u64, u64)> {
+        let mut tiles = BTreeSet::new();
+        for case in cases::all() {
+            let graph = case.graph().unwrap();
+            let node = &graph.nodes()[0];
+            let (inputs, outputs) = (graph.input_types(node), graph.output_types(node));
+            let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
+            let kernel = candidates(&node.op).iter().find(|kernel| kernel.stem == stem);
+            let launch = kernel.and_then(|kernel| (kernel.accepts)(&case, &DeviceTraits::lavapipe()).ok());
+            for dispatch in launch.into_iter().flat_map(|launch| launch.dispatches) {
+                let option = |name| dispatch.shader.options.get(name).and_then(|option| option.as_u64()).unwrap();
+                tiles.insert((option("pixels"), option("out_quads")));
+            }
+        }
+        tiles
+    };
+    let all = BTreeSet::from([(2, 8), (4, 2), (4, 4), (4, 6), (4, 8), (5, 8), (7, 4)]);
+    assert_eq!(tiles("pointwise_lane"), all);
+    assert_eq!(tiles("conv_lane"), all);
 }

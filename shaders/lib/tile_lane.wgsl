@@ -21,14 +21,15 @@
 {% endmacro %}
 
 {# Multiplies inputs `a<column>_<..>` (a vector for four channels, or a scalar each) with the block whose first row is `row`.
-   Output by output, so that few sums are live at a time. #}
+   Two outputs at a time: their sums stay in registers, and each input is fetched once for both. #}
 {% macro multiply(row, pixels, stride, taps, channels, out_quads, lanes, scalar) %}
 //% for g in range((taps * channels * out_quads + lanes - 1) // lanes)
         let b{{ g }} = textureLoad(w, texel({{ row }} + w{{ g }}));
 //% endfor
-//% for j in range(4 * out_quads)
+//% for first in range(0, 4 * out_quads, 2)
 //% for tap in range(taps)
 //% for k in range(channels)
+//% for j in range(first, first + 2)
 {% set t = (tap * channels + k) * out_quads + j // 4 %}
         {
             let b = subgroupShuffle(b{{ t // lanes }}.{{ "xyzw"[j % 4] }}, {{ t % lanes }}u);
@@ -36,6 +37,7 @@
             sum{{ p }}_{{ j }} += a{{ p * stride + tap }}_{% if scalar %}{{ k }}{% else %}{{ k // 4 }}.{{ "xyzw"[k % 4] }}{% endif %} * b;
 //% endfor
         }
+//% endfor
 //% endfor
 //% endfor
 //% endfor

@@ -55,6 +55,11 @@ fn pointwise() -> Vec<OpCase> {
         case("three pixels", unit(), &[3, 1, 1, 40], &[1, 1, 40, 76], Some(76), true),
         case("dense of one row", Conv::new(Window::unit(0), 1), &[1, 127 * 4], &[127 * 4, 100], Some(100), false),
         case("dense of many rows", Conv::new(Window::unit(0), 1), &[3, 13, 64], &[64, 12], Some(12), false),
+        case("pointwise of 4x4", unit(), &[1, 4, 4, 64], &[1, 1, 64, 60], Some(60), false),
+        case("pointwise of 7x7", relu6(), &[1, 7, 7, 64], &[1, 1, 64, 32], Some(32), true),
+        case("pointwise of 13x15", relu6(), &[1, 13, 15, 64], &[1, 1, 64, 60], Some(60), true),
+        case("pointwise of 24 channels", unit(), &[1, 11, 17, 24], &[1, 1, 24, 24], Some(24), false),
+        case("pointwise of 60 channels", unit(), &[2, 9, 7, 20], &[1, 1, 20, 60], Some(60), false),
         case("image of many texel rows", unit(), &[1, 127, 127, 8], &[1, 1, 8, 4], None, false),
     ]
 }
@@ -69,6 +74,9 @@ fn dense_windows() -> Vec<OpCase> {
     vec![
         case("3x3", relu(same(1)), &[2, 13, 15, 8], &[3, 3, 8, 12], Some(12), false),
         case("3x3 residual", relu(same(1)), &[2, 7, 7, 20], &[3, 3, 20, 20], Some(20), true),
+        case("3x3 of 7x7", relu(same(1)), &[1, 7, 7, 16], &[3, 3, 16, 36], Some(36), false),
+        case("3x3 of many channels", conv(same(1)), &[1, 12, 8, 12], &[3, 3, 12, 60], Some(60), true),
+        case("3x3 stride 2 of 13x13", relu(same(2)), &[2, 13, 13, 8], &[3, 3, 8, 16], Some(16), false),
         case("3x3 stride 2", conv(same(2)), &[2, 13, 15, 8], &[3, 3, 8, 20], None, false),
         case("3x3 stride 2 of an even size", conv(same(2)), &[1, 14, 12, 16], &[3, 3, 16, 16], Some(1), false),
         case("3x3 stride 3", conv(same(3)), &[1, 13, 15, 12], &[3, 3, 12, 8], None, false),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::lane::{epilogue_bindings, images_fit, lanes, with_epilogue};
+use super::lane::{Rounds, TEXEL, Tile, epilogue_bindings, images_fit, lanes, tile, with_epilogue};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
 use crate::ops::{Filters, Op};
 
@@ -38,8 +38,9 @@ params! {
 /// Takes ungrouped convolutions whose output channels divide by four, on processors.
 pub(super) const KERNEL: Kernel = Kernel { stem: "conv_lane", accepts };
 
-/// Outputs of one lane, side by side in a row.
-const PIXELS: u32 = 4;
+/// Vector instructions that replace a texel outside of the input by zero, and that cut a scalar out of texels.
+const MASK: usize = 12;
+const SCALAR: usize = 9;
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let lanes = lanes(traits)?;
@@ -67,18 +68,31 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         n => [4, 3, 2].into_iter().find(|&step| n.is_multiple_of(step)).unwrap_or(1),
     };
     let out_quads = site.out_channels / 4;
-    let tile_quads = if out_quads <= 2 { 2 } else { 4 };
-    let out_tiles = out_quads.div_ceil(tile_quads);
-    let strips_per_row = columns.output.div_ceil(PIXELS as usize);
-    let strips = site.batch * depth.output * rows.output * strips_per_row;
-    let groups = (strips.div_ceil(lanes as usize) * out_tiles) as u64;
+    let lines = site.batch * depth.output * rows.output;
+    let tiles = |tile: Tile| {
+        let strips = lines * columns.output.div_ceil(tile.pixels);
+        strips.div_ceil(lanes as usize) * out_quads.div_ceil(tile.quads)
+    };
+    let inputs = |tile: Tile| {
+        let inputs = (tile.pixels - 1) * columns.stride + taps;
+        match scalar {
+            true => inputs * channels * SCALAR + inputs * (channels + 6) / 4 * TEXEL,
+            false => inputs * channels / 4 * (TEXEL + MASK),
+        }
+    };
+    let rounds = Rounds { count: site.taps() / taps * (site.in_channels / channels), rows: taps * channels };
+    let tile = tile(&rounds, lanes as usize, tiles, inputs);
+    let out_tiles = out_quads.div_ceil(tile.quads);
+    let strips_per_row = columns.output.div_ceil(tile.pixels);
+    let strips = lines * strips_per_row;
+    let groups = tiles(tile) as u64;
     let Some(workgroups) = traits.fold(groups) else {
         return Refusal::because(format!("{groups} tiles are more than one dispatch can count"));
     };
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("lanes", lanes)
-        .with("pixels", PIXELS)
-        .with("out_quads", tile_quads)
+        .with("pixels", tile.pixels)
+        .with("out_quads", tile.quads)
         .with("scalar", scalar)
         .with("joined", joined)
         .with("channels", channels)

@@ -47,6 +47,67 @@ pub(super) fn image_fits(elements: usize, texel: u32, traits: &DeviceTraits) -> 
     Form::IMAGE_WIDTH <= side && image_rows(elements, texel) <= side as usize
 }
 
+/// Outputs of one lane: so many pixels, and so many vectors of channels of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tile {
+    pub pixels: usize,
+    pub quads: usize,
+}
+
+/// Tiles in order of preference. Each is a shader of its own, which the driver takes a few hundred milliseconds to translate.
+///
+/// 5 pixels leave less of 14 x 14 pictures over, 7 less of 7 x 7 ones, and 2 less of 4 x 4 ones.
+const TILES: [Tile; 7] = [
+    Tile { pixels: 4, quads: 8 },
+    Tile { pixels: 4, quads: 4 },
+    Tile { pixels: 4, quads: 6 },
+    Tile { pixels: 4, quads: 2 },
+    Tile { pixels: 5, quads: 8 },
+    Tile { pixels: 7, quads: 4 },
+    Tile { pixels: 2, quads: 8 },
+];
+
+/// Products in one round of a loop, beyond which drivers take longer to translate the shader than it saves.
+const MOST_PRODUCTS: usize = 1536;
+
+/// The rounds in which a tile is summed up.
+pub(super) struct Rounds {
+    /// Rounds of one tile.
+    pub count: usize,
+    /// Rows of the weights in each.
+    pub rows: usize,
+}
+
+/// The tile that takes least time. `groups` counts the workgroups it makes of the work, and `inputs` the vector instructions
+/// that fetch its inputs in one round.
+///
+/// The counts are those of 256-bit vectors: two instructions for a product (drivers do not fuse them), one to broadcast a
+/// weight, three to keep a sum over a round (a loop masks what it carries), and about 40 for a texel of each lane, as address
+/// arithmetic, eight loads and two transpositions. The driver gives each core the same number of workgroups.
+pub(super) fn tile(
+    rounds: &Rounds,
+    lanes: usize,
+    groups: impl Fn(Tile) -> usize,
+    inputs: impl Fn(Tile) -> usize,
+) -> Tile {
+    let cost = |tile: Tile| {
+        let (sums, outs) = (tile.pixels * tile.quads * 4, tile.quads * 4);
+        let weights = (rounds.rows * tile.quads).div_ceil(lanes) * TEXEL;
+        let round = sums * (2 * rounds.rows + 3) + outs * rounds.rows + weights + inputs(tile);
+        groups(tile).next_multiple_of(2) * (rounds.count * round + STORE * tile.pixels * tile.quads + WORKGROUP)
+    };
+    let [first, others @ ..] = TILES;
+    others
+        .into_iter()
+        .filter(|tile| tile.pixels * tile.quads * 4 * rounds.rows <= MOST_PRODUCTS)
+        .fold(first, |best, tile| if cost(tile) * 16 < cost(best) * 15 { tile } else { best })
+}
+
+/// Vector instructions that load a texel for each lane, store one, and start a workgroup.
+pub(super) const TEXEL: usize = 42;
+const STORE: usize = 270;
+const WORKGROUP: usize = 2100;
+
 /// The output and what the epilogue reads, in binding order, from input `first` on.
 pub(super) fn epilogue_bindings(epilogue: &Epilogue, first: usize) -> Vec<Binding> {
     let names = [epilogue.bias.then_some("bias"), epilogue.residual.then_some("residual")];

@@ -1,6 +1,6 @@
 //! `pointwise_lane`: a window of one tap, or a dense layer, as a matrix product on a processor.
 
-use super::lane::{epilogue_bindings, images_fit, lanes, with_epilogue};
+use super::lane::{Rounds, TEXEL, epilogue_bindings, images_fit, lanes, tile, with_epilogue};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
 use crate::ops::{Conv, ConvSite, Filters, Op};
 
@@ -16,14 +16,19 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let lanes = lanes(traits)?;
     let (conv, site) = resolve(case)?;
     let (in_quads, out_quads) = (site.in_channels / 4, site.out_channels / 4);
-    let tile_quads = if out_quads <= 2 { 2 } else { 4 };
-    let pixels = 4;
+    let step = if in_quads.is_multiple_of(2) { 2 } else { 1 };
+    let tile = tile(
+        &Rounds { count: in_quads / step, rows: 4 * step },
+        lanes as usize,
+        |tile| site.pixels().div_ceil(tile.pixels * lanes as usize) * out_quads.div_ceil(tile.quads),
+        |tile| tile.pixels * step * TEXEL,
+    );
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("lanes", lanes)
-        .with("pixels", pixels)
-        .with("out_quads", tile_quads)
-        .with("in_quads", if in_quads.is_multiple_of(2) { 2 } else { 1 });
-    launch(shader, [pixels * lanes as usize, tile_quads], case, conv, &site, traits)
+        .with("pixels", tile.pixels)
+        .with("out_quads", tile.quads)
+        .with("in_quads", step);
+    launch(shader, [tile.pixels * lanes as usize, tile.quads], case, conv, &site, traits)
 }
 
 /// The convolution as a matrix product of whole vectors.
