@@ -82,6 +82,43 @@ fn a_suite_validates_and_times_every_kernel_of_a_layer() {
 }
 
 #[test]
+fn networks_are_timed_warm_and_cold_and_compared_with_an_earlier_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (json_file, page) = (path("models.json"), path("made/models.html"));
+    let suite = |more: &[&str]| wgconv(&[&["bench", "--device", "gpu", "--filter", "train", "--suite"], more].concat());
+    let output = suite(&["models", "--seconds", "0", "--json", &json_file, "--report", &page]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&json_file).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(
+        report["rows"][0]["name"] == "train" && report["rows"][0]["wall_ms"]["median"].as_f64() > Some(0.0),
+        "{report}"
+    );
+    assert!(std::fs::read_to_string(&page).unwrap().contains("<td>train</td>"));
+    // A hundred times slower is no noise, and a hundred times faster no regression.
+    for (factor, code) in [(0.01, 1), (100.0, 0)] {
+        let mut earlier = report.clone();
+        for times in ["wall_ms", "cpu_ms"] {
+            let median = report["rows"][0][times]["median"].as_f64().unwrap();
+            earlier["rows"][0][times]["median"] = (factor * median).into();
+            earlier["rows"][0][times]["notch"] = 0.0.into();
+        }
+        std::fs::write(&json_file, earlier.to_string()).unwrap();
+        let output = suite(&["models", "--seconds", "0.5", "--compare", &json_file]);
+        let said = stdout(&output) + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && said.contains("compared with the earlier report"), "{said}");
+    }
+    let wrong = suite(&["kernels", "--compare", &json_file]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("report of the suite `models`"));
+    let cold: serde_json::Value = serde_json::from_slice(&suite(&["cold", "--starts", "1", "--json"]).stdout).unwrap();
+    let variants: Vec<_> = cold["rows"].as_array().unwrap().iter().map(|row| row["variant"].clone()).collect();
+    assert_eq!(variants, ["empty caches", "warm caches"], "{cold}");
+    assert!(cold["rows"][0]["wall_ms"]["median"].as_f64() > Some(1.0) && cold["failures"] == serde_json::json!([]));
+}
+
+#[test]
 fn profile_times_every_step() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.npy").display().to_string();

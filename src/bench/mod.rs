@@ -1,17 +1,27 @@
 //! Measuring: statistics of repeated runs, what a process uses, peaks of a device, and suites of layers and models.
 
+mod cold;
+mod comparison;
+mod html;
 mod kernels;
 mod layers;
 mod model;
+mod models;
+mod networks;
 mod peak;
 mod process;
+mod roofline;
 mod sampling;
 mod statistics;
 mod suite;
 
+pub use cold::{FirstOutput, bench_cold, first_output};
+pub use comparison::{Compared, Comparison, Measure, Verdict};
 pub use kernels::bench_kernels;
 pub use layers::{LAYERS, Layer};
 pub use model::{ModelBench, bench_model};
+pub use models::bench_models;
+pub use networks::{NETWORKS, Network};
 pub use peak::{Peak, PerCore};
 pub use process::{ProcessUse, process_use};
 pub use sampling::{Budget, Samples, alternate};

@@ -44,9 +44,9 @@ impl Samples {
         Statistics::of(&self.device_ms).filter(|found| found.runs == self.wall_ms.len())
     }
 
-    /// Processor milliseconds of one run: the median of the visits.
-    pub fn cpu(&self) -> Option<f64> {
-        Statistics::of(&self.cpu_ms).map(|found| found.median)
+    /// Statistics of processor time, one figure for each visit.
+    pub fn cpu(&self) -> Option<Statistics> {
+        Statistics::of(&self.cpu_ms)
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Row {
     pub device_ms: Option<Statistics>,
     /// Processor milliseconds of one run, all threads together: on a shared machine, and where the device is the
     /// processor, the figure to trust.
-    pub cpu_ms: Option<f64>,
+    pub cpu_ms: Option<Statistics>,
     /// Rates at the median, of the device's clock where there is one.
     pub rates: Option<Rates>,
     /// The part of its tolerance that the largest error used, where it was compared with the reference.
@@ -105,7 +105,10 @@ impl Row {
         let rates = |ms: f64| (per_second(flops, ms), per_second(bytes, ms));
         let (gflops, gigabytes_per_second) = rates(self.time().median);
         let (of_multiply, of_copy) = match (self.cpu_ms, peak.per_core) {
-            (Some(cpu), Some(core)) => (rates(cpu).0 / core.gflops, rates(cpu).1 / core.gigabytes),
+            (Some(cpu), Some(core)) => {
+                let (gflops, gigabytes) = rates(cpu.median);
+                (gflops / core.gflops, gigabytes / core.gigabytes)
+            }
             _ => (gflops / peak.gflops, gigabytes_per_second / peak.gigabytes_per_second),
         };
         self.rates = Some(Rates {
@@ -130,10 +133,7 @@ impl SuiteReport {
 
     /// A table in Markdown, as it stands in documents.
     pub fn markdown(&self) -> String {
-        let mut text = String::from(
-            "| work | by | median ms | min | p90 | device ms | CPU ms | GFLOP/s | GB/s | % of multiply-add | % of copy |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|\n",
-        );
+        let mut text = format!("| {} |\n|{}\n", TITLES.join(" | "), "---|".repeat(TITLES.len()));
         for cells in self.cells() {
             text.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
@@ -141,7 +141,7 @@ impl SuiteReport {
     }
 
     /// The cells of every row; the kernels that a plan takes by itself are marked.
-    fn cells(&self) -> Vec<[String; 11]> {
+    pub(super) fn cells(&self) -> Vec<[String; 11]> {
         let number = |value: Option<f64>| value.map_or("-".into(), short);
         let cells = |row: &Row| {
             let rates = row.rates.as_ref();
@@ -152,7 +152,7 @@ impl SuiteReport {
                 short(row.wall_ms.min),
                 short(row.wall_ms.p90),
                 number(row.device_ms.map(|times| times.median)),
-                number(row.cpu_ms),
+                number(row.cpu_ms.map(|times| times.median)),
                 number(rates.map(|rates| rates.gflops)),
                 number(rates.map(|rates| rates.gigabytes_per_second)),
                 number(rates.map(|rates| rates.percent_of_multiply_add)),
@@ -162,6 +162,10 @@ impl SuiteReport {
         self.rows.iter().map(cells).collect()
     }
 }
+
+/// What the columns of the table are. GFLOP/s and GB/s are those of the median; `% mac` and `% copy` are of the peak.
+pub(super) const TITLES: [&str; 11] =
+    ["work", "by", "median ms", "min", "p90", "device ms", "CPU ms", "GFLOP/s", "GB/s", "% mac", "% copy"];
 
 /// Three significant digits.
 pub(super) fn short(value: f64) -> String {
@@ -193,11 +197,9 @@ impl fmt::Display for SuiteReport {
                 )?;
             }
         }
-        let titles =
-            ["work", "by", "median ms", "min", "p90", "device ms", "CPU ms", "GFLOP/s", "GB/s", "% mac", "% copy"];
-        let rows: Vec<[String; 11]> = std::iter::once(titles.map(String::from)).chain(self.cells()).collect();
+        let rows: Vec<[String; 11]> = std::iter::once(TITLES.map(String::from)).chain(self.cells()).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..titles.len()).map(width).collect();
+        let widths: Vec<usize> = (0..TITLES.len()).map(width).collect();
         for row in &rows {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
                 0 | 1 => format!("{cell:<width$}"),

@@ -1,31 +1,36 @@
 //! `wgconv bench`: times a model, or a suite of layers and networks.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
 use super::inputs::InputArgs;
 use super::source::ModelArg;
+use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, make_folders, print, progress};
-use crate::bench::{Budget, SuiteReport, bench_kernels, bench_model};
+use crate::bench::{
+    Budget, Comparison, SuiteReport, bench_cold, bench_kernels, bench_model, bench_models, first_output,
+};
 use crate::gpu;
-use crate::session::{Device, Session};
+use crate::session::{Device, Options, Session};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     /// A .keras, .h5 or .onnx file, or `zoo:NAME` with options; not with --suite.
-    #[arg(value_name = "MODEL", required_unless_present = "suite", conflicts_with = "suite")]
+    #[arg(value_name = "MODEL", required_unless_present_any = ["suite", "first_output"], conflicts_with = "suite")]
     model: Option<String>,
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
     device: OnDevice,
+    #[command(flatten)]
+    tuning: TuningArgs,
     /// Runs of MODEL to time, after two to warm up.
     #[arg(long, default_value_t = 20, value_name = "N")]
     runs: usize,
-    /// Time a suite: every kernel on the layers L01 to L13, taking turns.
+    /// Time a suite.
     #[arg(long, value_enum)]
     suite: Option<Suite>,
     /// Suites: only what has this in its name.
@@ -34,14 +39,44 @@ pub(super) struct BenchArgs {
     /// Suites: time for each row.
     #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = seconds)]
     seconds: f64,
+    /// The suite `cold`: processes for each state of the caches.
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    starts: usize,
     /// Print the report as JSON, or write it to a file.
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     json: Option<Option<PathBuf>>,
+    /// Suites: compare with a report that --json wrote earlier; exit 1 when a row is slower by more than noise.
+    #[arg(long, value_name = "FILE", requires = "suite")]
+    compare: Option<PathBuf>,
+    /// What --compare takes for noise in any case; the spread of the measurements may widen it.
+    #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = percent)]
+    noise: f64,
+    /// Suites: write the report as one HTML file, with sortable tables and the device's roofline.
+    #[arg(long, value_name = "FILE", requires = "suite")]
+    report: Option<PathBuf>,
+    /// What the processes do that the suite `cold` starts: run a network of the suites once, and say so.
+    #[arg(long, value_name = "NETWORK", hide = true, conflicts_with_all = ["suite", "model"])]
+    first_output: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Suite {
+    /// Every kernel that takes the layers L01 to L13, held against the reference and then timed in turns.
     Kernels,
+    /// Networks, batch 1 and 8, and a step of training, from host to host.
+    Models,
+    /// Networks from the start of a process to its first output, with empty and with warm caches.
+    Cold,
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Suite::Kernels => "kernels",
+            Suite::Models => "models",
+            Suite::Cold => "cold",
+        }
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -51,9 +86,20 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=1000.0).contains(&percent) => Ok(percent),
+        _ => Err("is not a percentage between 0 and 1000".into()),
+    }
+}
+
 pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
-    if let Some(Some(file)) = &args.json {
-        make_folders([file.as_path()])?;
+    let json = args.json.iter().flatten();
+    make_folders(json.chain(&args.report).map(PathBuf::as_path))?;
+    if let Some(name) = &args.first_output {
+        let first = first_output(name, Device::select(&args.device.device)?, args.tuning.apply(Options::default()))?;
+        print(&serde_json::to_string(&first)?)?;
+        return Ok(ExitCode::SUCCESS);
     }
     match (args.suite, &args.model) {
         (Some(suite), _) => run_suite(args, suite),
@@ -70,7 +116,7 @@ fn run_model(args: &BenchArgs, model: &ModelArg) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let device = Device::select(&args.device.device)?;
     let device_time = start.elapsed();
-    let session = Session::new(graph, device, progress::options(true));
+    let session = Session::new(graph, device, args.tuning.apply(progress::options(true)));
     let bar = progress::bar("timing runs");
     let report = bench_model(&model.model, &session, &inputs, args.runs, (parse, device_time), |done, total| {
         bar.set_length(total as u64);
@@ -89,12 +135,39 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
         bar.set_position(done as u64);
         bar.set_message(name.to_string());
     };
-    let report: SuiteReport = match suite {
-        Suite::Kernels => bench_kernels(&gpu_device(args)?, &args.filter, budget, seen)?,
+    // A file that cannot be compared with should not show itself after the work.
+    let earlier = args.compare.as_ref().map(|file| SuiteReport::read(file, suite.name())).transpose()?;
+    let device = gpu_device(args)?;
+    let filter = &args.filter;
+    let report = match suite {
+        Suite::Kernels => bench_kernels(&device, filter, budget, seen)?,
+        Suite::Models => bench_models(&device, &args.tuning.apply(Options::default()), filter, budget, seen)?,
+        Suite::Cold => {
+            let program = std::env::current_exe()?;
+            let child = |network: &str| {
+                let mut command = Command::new(&program);
+                command.args(["bench", "--first-output", network, "--device", &args.device.device]);
+                command
+            };
+            bench_cold(&device, filter, args.starts, child, seen)?
+        }
     };
     bar.finish_and_clear();
-    show(args, &report.to_string(), &report)?;
-    Ok(ExitCode::SUCCESS)
+    let compared = earlier.map(|earlier| Comparison::of(&earlier, &report, args.noise));
+    if let Some(file) = &args.report {
+        write(file, &report.html(compared.as_ref())?)?;
+    }
+    let text = match &compared {
+        Some(compared) => format!("{report}\n{compared}"),
+        None => report.to_string(),
+    };
+    show(args, &text, &report)?;
+    match compared {
+        Some(compared) if compared.regressions() > 0 => {
+            Err(format!("{} rows are slower than noise explains", compared.regressions()).into())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn gpu_device(args: &BenchArgs) -> Result<gpu::Device, Failure> {

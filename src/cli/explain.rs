@@ -9,11 +9,12 @@ use serde_json::json;
 
 use super::inputs::InputArgs;
 use super::source::ModelArg;
+use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output};
-use crate::kernels::{DeviceClass, DeviceTraits, preferred};
+use crate::kernels::{DeviceClass, DeviceTraits};
 use crate::passes::{FoldCache, Note, optimize};
-use crate::plan::{Action, Plan, plan};
-use crate::session::Device;
+use crate::plan::{Action, Plan, Step};
+use crate::session::{Device, Options, TunedCase, plan_with, tuned_for};
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
@@ -23,6 +24,8 @@ pub(super) struct ExplainArgs {
     inputs: InputArgs,
     #[command(flatten)]
     device: OnDevice,
+    #[command(flatten)]
+    tuning: TuningArgs,
     /// Show every rewrite rather than how often each pass applied, and every dispatch with its bindings.
     #[arg(long)]
     verbose: bool,
@@ -47,21 +50,32 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
     let (graph, _) = args.inputs.read(&model)?;
     // A plan needs no device: without one it is made for a processor that runs shaders, as in continuous integration.
+    let mut device = None;
     let (name, traits) = match args.plan_for {
         Some(PlanFor::Discrete) => ("a discrete GPU".into(), DeviceTraits::portable(DeviceClass::Discrete)),
         Some(PlanFor::Integrated) => ("an integrated GPU".into(), DeviceTraits::portable(DeviceClass::Integrated)),
         Some(PlanFor::Processor) => ("a processor that runs shaders".into(), DeviceTraits::lavapipe()),
         None => match Device::select(&args.device.device)? {
-            Device::Gpu(device) => (device.summary().name, device.traits().clone()),
+            Device::Gpu(gpu) => (gpu.summary().name, device.insert(gpu).traits().clone()),
             Device::Cpu => ("no device; planned for a processor that runs shaders".into(), DeviceTraits::lavapipe()),
         },
     };
     let (graph, report) = optimize(graph, &FoldCache::default())?;
-    let plan = plan(&graph, &traits, |node, _| preferred(&node.op, &traits))?;
+    let options = args.tuning.apply(Options::default());
+    let table = match &device {
+        Some(device) => tuned_for(&graph, device, &options)?,
+        None => None,
+    };
+    let plan = plan_with(&graph, &traits, &options, table.as_deref())?;
+    let choice = |step: &Step| {
+        let node = step.node.and_then(|node| graph.nodes().get(node))?;
+        table.as_ref()?.case(&graph, node).filter(|tuned| tuned.kernel == step.kernel)
+    };
+    let tuned: Vec<Option<&TunedCase>> = plan.steps.iter().map(choice).collect();
     let mut text = format!("{} on {name}\n", args.model.model);
     write_notes(&mut text, "passes applied", &report.applied, args.verbose)?;
     write_notes(&mut text, "passes refused", &report.refused, true)?;
-    write_steps(&mut text, &plan)?;
+    write_steps(&mut text, &plan, &tuned)?;
     if args.verbose {
         write!(text, "\n{plan}")?;
     }
@@ -69,7 +83,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
         let count = write_shaders(&plan, folder)?;
         writeln!(text, "{count} shaders written to {}", folder.display())?;
     }
-    args.output.print(&text, &json!({ "device": name, "traits": traits, "passes": report, "plan": plan }))?;
+    args.output
+        .print(&text, &json!({ "device": name, "traits": traits, "passes": report, "plan": plan, "tuned": tuned }))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,7 +113,7 @@ fn write_notes(text: &mut String, title: &str, notes: &[Note], each: bool) -> Re
     Ok(())
 }
 
-fn write_steps(text: &mut String, plan: &Plan) -> Result<(), std::fmt::Error> {
+fn write_steps(text: &mut String, plan: &Plan, tuned: &[Option<&TunedCase>]) -> Result<(), std::fmt::Error> {
     let rows: Vec<[String; 5]> = plan
         .steps
         .iter()
@@ -127,7 +142,10 @@ fn write_steps(text: &mut String, plan: &Plan) -> Result<(), std::fmt::Error> {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         writeln!(text, "{}", cells.join("  ").trim_end())?;
     }
-    for step in &plan.steps {
+    for (step, tuned) in plan.steps.iter().zip(tuned) {
+        if let Some(tuned) = tuned {
+            writeln!(text, "  `{}` by {} as tuned; the default is {}", step.name, tuned.kernel, tuned.default)?;
+        }
         for (stem, why) in &step.refusals {
             writeln!(text, "  `{}` not by {stem}: {why}", step.name)?;
         }

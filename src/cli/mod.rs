@@ -19,6 +19,8 @@ mod samples;
 mod source;
 mod summary;
 mod train;
+mod tune;
+mod tuning;
 
 use std::error::Error;
 use std::io::Write;
@@ -57,6 +59,8 @@ enum Verb {
     Predict(predict::PredictArgs),
     /// Run the folders of ONNX's backend tests: pass, fail or unsupported each; exit 1 on any fail.
     OnnxTest(onnx_test::OnnxTestArgs),
+    /// Measure the kernels of a model's cases on this device and keep the fastest that are right, for --tuning.
+    Tune(tune::TuneArgs),
     /// Time a model (cold start by phases, then repeated runs) or a suite of layers.
     Bench(bench::BenchArgs),
 }
@@ -128,6 +132,7 @@ pub fn main() -> ExitCode {
         Verb::Evaluate(args) => evaluate::run(&args),
         Verb::Predict(args) => predict::run(&args),
         Verb::OnnxTest(args) => onnx_test::run(&args),
+        Verb::Tune(args) => tune::run(&args),
         Verb::Bench(args) => bench::run(&args),
     };
     match done {

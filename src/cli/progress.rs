@@ -20,7 +20,11 @@ pub(super) fn bar(what: &str) -> ProgressBar {
 pub(super) fn options(optimize: bool) -> Options {
     let bar = bar("compiling shaders");
     let progress = Arc::new(move |progress| {
-        let Progress::Pipelines { done, total } = progress;
+        let (what, done, total) = match progress {
+            Progress::Pipelines { done, total } => ("compiling shaders", done, total),
+            Progress::Tuning { done, total } => ("measuring kernels", done, total),
+        };
+        bar.set_message(what);
         bar.set_length(total as u64);
         bar.set_position(done as u64);
         if done == total {

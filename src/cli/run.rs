@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::inputs::InputArgs;
 use super::source::{ModelArg, Source};
+use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output, profile, progress};
 use crate::session::{Device, Session};
 use crate::tensor::{Tensor, write_npy};
@@ -21,6 +22,8 @@ pub(super) struct RunArgs {
     inputs: InputArgs,
     #[command(flatten)]
     device: OnDevice,
+    #[command(flatten)]
+    tuning: TuningArgs,
     /// Folder for `<output name>.npy` of each output; made if it is missing.
     #[arg(long = "output", value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -46,7 +49,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let (graph, inputs) = args.inputs.read(&model)?;
     let device = Device::select(&args.device.device)?;
-    let session = Session::new(graph, device, progress::options(true));
+    let session = Session::new(graph, device, args.tuning.apply(progress::options(true)));
     let outputs = session.run(&inputs)?;
     let mut text = format!("{} on {}\n", args.model.model, session.device().name());
     for (name, tensor) in &inputs {

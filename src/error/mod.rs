@@ -8,6 +8,7 @@ mod plan;
 mod session;
 mod tensor;
 mod train;
+mod tuning;
 mod zoo;
 
 pub use bench::BenchError;
@@ -18,4 +19,5 @@ pub use plan::PlanError;
 pub use session::SessionError;
 pub use tensor::{ShapeError, TensorError, WindowError};
 pub use train::TrainError;
+pub use tuning::TuningError;
 pub use zoo::ZooError;

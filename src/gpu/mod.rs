@@ -1,5 +1,6 @@
 //! Everything that speaks to wgpu: devices, pipelines, buffers, runs and profiles. No other room names it.
 
+mod cache;
 mod device;
 mod executable;
 mod memory;
@@ -9,6 +10,7 @@ mod reading;
 mod run;
 mod stopwatch;
 
+pub use cache::cache_folder;
 pub use device::{AdapterSummary, Device, ShaderChecks, adapters};
 pub use executable::{Bound, Executable};
 pub use memory::{SharedWeights, Weights};

@@ -62,7 +62,7 @@ mod window;
 pub use peak_copy::peak_copy;
 pub use peak_multiply::peak_multiply;
 pub use probe::Probe;
-pub use registry::{candidates, preferred};
+pub use registry::{candidates, preferred, shaders_fingerprint};
 pub use shader::Shader;
 pub use traits::{DeviceClass, DeviceTraits};
 

@@ -72,6 +72,16 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("update", include_str!("../../shaders/update.wgsl")),
 ];
 
+/// A fingerprint of every template's text: what was measured of kernels holds for no others. FNV-1a, whose value, unlike that
+/// of the standard library's hasher, is the same in every build.
+pub fn shaders_fingerprint() -> String {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    for byte in TEMPLATES.iter().flat_map(|(name, text)| name.bytes().chain(text.bytes())) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+    }
+    format!("{hash:016x}")
+}
+
 /// The kernels that may take an op, the fastest first and the one that takes every case last.
 ///
 /// A reshape has none: it is planned as another name for the same buffer.

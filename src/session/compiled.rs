@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Device, Options};
+use super::tuned::Tuned;
+use super::{Device, Options, TuningTable};
 use crate::cpu;
-use crate::error::SessionError;
+use crate::error::{PlanError, SessionError};
 use crate::gpu::{Executable, SharedWeights};
-use crate::graph::{Graph, Node};
-use crate::kernels::{DeviceTraits, Kernel, preferred};
+use crate::graph::Graph;
+use crate::kernels::{DeviceTraits, preferred};
 use crate::passes::{FoldCache, Report, optimize};
 use crate::plan::{Plan, plan};
 use crate::tensor::Tensor;
@@ -22,6 +23,13 @@ pub enum Progress {
         /// Finished.
         done: usize,
         /// All that were missing.
+        total: usize,
+    },
+    /// Cases whose kernels were measured so far, with [`Tuning::On`](super::Tuning::On).
+    Tuning {
+        /// Finished.
+        done: usize,
+        /// All that were not in the table.
         total: usize,
     },
 }
@@ -45,6 +53,7 @@ impl Compiled {
         options: &Options,
         weights: &SharedWeights,
         cache: &FoldCache,
+        tuned: &Tuned,
     ) -> Result<Compiled, SessionError> {
         if graph.outputs().is_empty() {
             return Err(crate::error::GraphError::NoOutputs.into());
@@ -55,14 +64,15 @@ impl Compiled {
             let (plan_time, device_time) = (start.elapsed(), Duration::ZERO);
             return Ok(Compiled { graph, report, executable: None, plan_time, device_time });
         };
-        let planned = Arc::new(plan(&graph, gpu.traits(), |node, _| order(node, gpu.traits(), options))?);
+        let table = tuned.for_graph(&graph, gpu, options)?;
+        let planned = plan_with(&graph, gpu.traits(), options, table.as_deref())?;
         let plan_time = start.elapsed();
         let progress = |done, total| {
             if let Some(progress) = &options.progress {
                 progress(Progress::Pipelines { done, total });
             }
         };
-        let executable = Executable::compile(gpu, planned, weights, &progress)?;
+        let executable = Executable::compile(gpu, Arc::new(planned), weights, &progress)?;
         let device_time = start.elapsed() - plan_time;
         Ok(Compiled { graph, report, executable: Some(executable), plan_time, device_time })
     }
@@ -131,9 +141,24 @@ impl Compiled {
     }
 }
 
-/// The candidates of a node in the device's order, but the kernel that the options prefer first.
-fn order(node: &Node, traits: &DeviceTraits, options: &Options) -> Vec<&'static Kernel> {
-    let mut order = preferred(&node.op, traits);
-    order.sort_by_key(|kernel| Some(kernel.stem) != options.prefer_kernel.as_deref());
-    order
+/// Plans a graph as a session with these options would: the kernel that the options prefer comes first, then the choice of
+/// the table, then the device's fixed order.
+///
+/// # Errors
+/// [`PlanError`] when a node has no kernel on this device, or a tensor is too large for it.
+pub fn plan_with(
+    graph: &Graph,
+    traits: &DeviceTraits,
+    options: &Options,
+    table: Option<&TuningTable>,
+) -> Result<Plan, PlanError> {
+    plan(graph, traits, |node, _| {
+        let order = preferred(&node.op, traits);
+        let mut order = match table {
+            Some(table) => table.order(graph, node, order),
+            None => order,
+        };
+        order.sort_by_key(|kernel| Some(kernel.stem) != options.prefer_kernel.as_deref());
+        order
+    })
 }

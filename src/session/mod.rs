@@ -3,19 +3,27 @@
 mod check;
 mod compiled;
 mod device;
+mod tune;
+mod tuned;
+mod tuning;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use check::{Checked, StepCheck};
-pub use compiled::{Compiled, Progress};
+pub use compiled::{Compiled, Progress, plan_with};
 pub use device::Device;
+pub use tune::tune;
+pub use tuned::tuned_for;
+pub use tuning::{CheckedAgainst, Quarantined, TunedCase, Tuning, TuningTable};
 
 use crate::error::SessionError;
 use crate::gpu::SharedWeights;
 use crate::graph::Graph;
 use crate::passes::FoldCache;
 use crate::tensor::{Tensor, TensorType};
+use tuned::Tuned;
 
 /// How a graph is compiled.
 #[derive(Clone)]
@@ -24,6 +32,10 @@ pub struct Options {
     pub optimize: bool,
     /// Use this kernel (by its stem) wherever it accepts a node, before the usual candidates.
     pub prefer_kernel: Option<String>,
+    /// Whether kernels are chosen by measurements on the device. [`Options::prefer_kernel`] comes before them.
+    pub tuning: Tuning,
+    /// The table of such measurements; as a rule that of [`TuningTable::default_path`].
+    pub tuning_file: Option<PathBuf>,
     /// Plans kept for different input shapes; the one used longest ago goes first.
     pub cached_plans: usize,
     /// Called as work proceeds that may take long.
@@ -32,7 +44,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { optimize: true, prefer_kernel: None, cached_plans: 8, progress: None }
+        Options {
+            optimize: true,
+            prefer_kernel: None,
+            tuning: Tuning::default(),
+            tuning_file: None,
+            cached_plans: 8,
+            progress: None,
+        }
     }
 }
 
@@ -41,6 +60,8 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("optimize", &self.optimize)
             .field("prefer_kernel", &self.prefer_kernel)
+            .field("tuning", &self.tuning)
+            .field("tuning_file", &self.tuning_file)
             .field("cached_plans", &self.cached_plans)
             .finish_non_exhaustive()
     }
@@ -57,6 +78,7 @@ pub struct Session {
     options: Options,
     weights: SharedWeights,
     folded: FoldCache,
+    tuned: Tuned,
     /// Most recently used last.
     plans: Mutex<Vec<(Key, Arc<Compiled>)>>,
 }
@@ -70,6 +92,7 @@ impl Session {
             options,
             weights: SharedWeights::default(),
             folded: FoldCache::default(),
+            tuned: Tuned::default(),
             plans: Mutex::default(),
         }
     }
@@ -108,7 +131,8 @@ impl Session {
             return Ok(compiled);
         }
         let graph = self.graph.with_input_types(types)?;
-        let compiled = Arc::new(Compiled::new(graph, &self.device, &self.options, &self.weights, &self.folded)?);
+        let compiled =
+            Arc::new(Compiled::new(graph, &self.device, &self.options, &self.weights, &self.folded, &self.tuned)?);
         if plans.len() >= self.options.cached_plans.max(1) {
             plans.remove(0);
         }

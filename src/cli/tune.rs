@@ -1,0 +1,86 @@
+//! `wgconv tune`: measures the kernels of a model's cases, and writes the table that plans choose by.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::inputs::InputArgs;
+use super::source::ModelArg;
+use super::{Failure, OnDevice, Output, progress};
+use crate::passes::{FoldCache, optimize};
+use crate::session::{CheckedAgainst, Device, TunedCase, TuningTable, tune};
+
+#[derive(Debug, Args)]
+pub(super) struct TuneArgs {
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    device: OnDevice,
+    /// The table: read if it is there, completed, written. As a rule it lies in the user's folder for caches.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Measure everything anew, also what the table has, and forget its quarantine.
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
+    let model = args.model.source()?;
+    let (graph, _) = args.inputs.read(&model)?;
+    let Device::Gpu(device) = Device::select(&args.device.device)? else {
+        return Err("kernels are tuned on a GPU device, and the CPU reference has none".into());
+    };
+    let path = args.out.clone().map_or_else(|| TuningTable::default_path(&device), Ok)?;
+    // What somebody else wrote, or meant for another device, is not ours to replace.
+    let mut table = TuningTable::open(&path, &device, args.out.is_none())?;
+    if args.again {
+        table = TuningTable::new(&device);
+    }
+    let (graph, _) = optimize(graph, &FoldCache::default())?;
+    let bar = progress::bar("measuring kernels");
+    let measured = tune(&graph, &device, &mut table, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    table.write(&path)?;
+    let measured = measured?;
+    let mut cases: Vec<&TunedCase> = Vec::new();
+    for tuned in graph.nodes().iter().filter_map(|node| table.case(&graph, node)) {
+        if !cases.contains(&tuned) {
+            cases.push(tuned);
+        }
+    }
+    let mut text = format!("{} on {}\n", args.model.model, device.summary().name);
+    for tuned in &cases {
+        write_case(&mut text, tuned)?;
+    }
+    for entry in table.quarantine() {
+        writeln!(text, "in quarantine: {} for {}: {}", entry.kernel, entry.case, entry.reason)?;
+    }
+    writeln!(text, "{measured} cases measured, {} known in all; written to {}", cases.len(), path.display())?;
+    args.output.print(
+        &text,
+        &json!({ "measured": measured, "cases": cases, "quarantine": table.quarantine(), "file": path }),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_case(text: &mut String, tuned: &TunedCase) -> std::fmt::Result {
+    let mut times: Vec<(&String, &f64)> = tuned.milliseconds.iter().collect();
+    times.sort_by(|a, b| a.1.total_cmp(b.1));
+    let times: Vec<String> = times.iter().map(|(kernel, ms)| format!("{kernel} {ms:.3} ms")).collect();
+    let by = match tuned.checked_against {
+        CheckedAgainst::Reference => "",
+        CheckedAgainst::DefaultKernel => "; held against the default kernel",
+    };
+    let instead = if tuned.kernel == tuned.default { "" } else { " instead of the default" };
+    writeln!(text, "{:<28} {}{instead} ({}{by})", tuned.node, tuned.kernel, times.join(", "))
+}

@@ -1,0 +1,232 @@
+//! Tuned plans: choices are right, files that lie are refused or harmless, and nothing changes what is computed beyond its class.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use wgconv::error::TuningError;
+use wgconv::gpu;
+use wgconv::graph::Graph;
+use wgconv::ops::{Conv, Epilogue, Unary, UnaryFn};
+use wgconv::session::{Device, Options, Session, Tuning, TuningTable, tune};
+use wgconv::tensor::{Padding, Tensor, TensorType, Window, compare};
+
+fn device() -> gpu::Device {
+    match Device::select("gpu").expect("the tests need a Vulkan driver") {
+        Device::Gpu(device) => device,
+        Device::Cpu => unreachable!(),
+    }
+}
+
+/// A pointwise convolution from 8 to 12 channels, which several kernels take, twice, and a function, which one takes.
+fn graph() -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 5, 7, 8]));
+    let same = Window { padding: Padding::Same, ..Window::unit(2) };
+    let conv = |groups| Conv { epilogue: Epilogue::default(), ..Conv::new(same.clone(), groups) };
+    let weights = |seed: usize, shape: [usize; 4]| Tensor::from_fn(shape, |i| ((i * 37 + seed) as f32 * 0.7).sin());
+    let w = graph.constant("w", weights(1, [1, 1, 8, 8]));
+    let y = graph.node("first", conv(1), &[x, w]).unwrap();
+    let w = graph.constant("v", weights(2, [1, 1, 8, 8]));
+    let y = graph.node("second", conv(1), &[y, w]).unwrap();
+    let y = graph.node("tanh", Unary { function: UnaryFn::Tanh }, &[y]).unwrap();
+    graph.output("y", y);
+    graph
+}
+
+fn input() -> BTreeMap<String, Tensor> {
+    BTreeMap::from([("x".to_string(), Tensor::from_fn([1, 5, 7, 8], |i| (i as f32 * 0.3).cos()))])
+}
+
+fn session(tuning: Tuning, file: &Path) -> Session {
+    let options = Options { tuning, tuning_file: Some(file.into()), optimize: false, ..Options::default() };
+    Session::new(graph(), Device::from_gpu(device()), options)
+}
+
+fn kernels(session: &Session) -> Vec<&'static str> {
+    let compiled = session.compile(&BTreeMap::new()).unwrap();
+    compiled.plan().unwrap().steps.iter().map(|step| step.kernel).collect()
+}
+
+fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+    let mut table: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    change(&mut table);
+    std::fs::write(file, table.to_string()).unwrap();
+}
+
+/// The table of [`graph`] in a file of its own.
+fn tuned(folder: &Path) -> std::path::PathBuf {
+    let file = folder.join("made/table.json");
+    let device = device();
+    let mut table = TuningTable::new(&device);
+    // Both convolutions are one case, and a function has one kernel.
+    assert_eq!(tune(&graph(), &device, &mut table, &|_, _| {}).unwrap(), 1);
+    assert_eq!(tune(&graph(), &device, &mut table, &|_, _| {}).unwrap(), 0);
+    assert!(table.quarantine().is_empty(), "{:?}", table.quarantine());
+    table.write(&file).unwrap();
+    assert_eq!(TuningTable::read(&file, &device).unwrap(), table);
+    file
+}
+
+#[test]
+fn tuned_and_untuned_agree_and_on_writes_what_cached_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("table.json");
+    let plain = session(Tuning::Off, &file);
+    let expected = plain.run(&input()).unwrap();
+    assert!(!file.exists());
+    let first = session(Tuning::On, &file);
+    let compiled = first.compile(&BTreeMap::new()).unwrap();
+    let table = TuningTable::read(&file, &device()).unwrap();
+    let chosen = table.case(compiled.graph(), &compiled.graph().nodes()[0]).unwrap();
+    assert!(chosen.milliseconds.len() >= 2 && chosen.milliseconds.values().all(|ms| *ms > 0.0), "{chosen:?}");
+    assert_eq!(kernels(&first)[..2], [chosen.kernel.as_str(); 2]);
+    let second = session(Tuning::Cached, &file);
+    assert_eq!(kernels(&second), kernels(&first));
+    let accuracy = compiled.plan().unwrap().steps[0].accuracy.and(compiled.plan().unwrap().steps[2].accuracy);
+    for tuned in [first, second] {
+        let comparison = compare(&tuned.run(&input()).unwrap()["y"], &expected["y"], accuracy, 3.0);
+        assert!(comparison.pass, "{comparison}");
+    }
+}
+
+#[test]
+fn a_table_that_names_other_kernels_is_followed_where_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tuned(folder.path());
+    let expected = kernels(&session(Tuning::Off, &file));
+    let write = |kernel: &str| {
+        edit(&file, |table| {
+            table["cases"].as_object_mut().unwrap().values_mut().for_each(|case| case["kernel"] = json!(kernel))
+        });
+    };
+    // A candidate that is no favourite, but takes the case.
+    write("conv_generic");
+    let followed = session(Tuning::Cached, &file);
+    assert_eq!(kernels(&followed)[..2], ["conv_generic"; 2]);
+    let checked = followed.compile(&BTreeMap::new()).unwrap().check(&input(), 1.0, |_, _| {}).unwrap();
+    assert_eq!(checked.first_failure, None);
+    // A candidate that refuses it, a kernel of another op, and none at all.
+    for kernel in ["depthwise_lane", "softmax", "", "../../etc/passwd"] {
+        write(kernel);
+        assert_eq!(kernels(&session(Tuning::Cached, &file)), expected, "`{kernel}`");
+    }
+}
+
+#[test]
+fn damaged_and_foreign_files_are_refused_with_a_reason_and_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tuned(folder.path());
+    let whole = std::fs::read(&file).unwrap();
+    let expected = kernels(&session(Tuning::Off, &file));
+    let refused = |what: &str| {
+        let why = TuningTable::read(&file, &device()).unwrap_err();
+        assert!(why.to_string().contains(what), "`{what}` is not in: {why}");
+        assert_eq!(kernels(&session(Tuning::Cached, &file)), expected, "{why}");
+        if !matches!(why, TuningError::Outdated { .. }) {
+            // Tuning does not write over what it cannot read.
+            let bytes = std::fs::read(&file).unwrap();
+            kernels(&session(Tuning::On, &file));
+            assert_eq!(std::fs::read(&file).unwrap(), bytes);
+        }
+        std::fs::write(&file, &whole).unwrap();
+        why
+    };
+    for end in [0, 1, whole.len() / 3, whole.len() - 3] {
+        std::fs::write(&file, &whole[..end]).unwrap();
+        assert!(matches!(refused("no table of tuned kernels"), TuningError::Malformed { .. }));
+    }
+    std::fs::write(&file, [0xFF, 0xFE, 0, 7]).unwrap();
+    refused("no table of tuned kernels");
+    std::fs::write(&file, "[".repeat(100_000)).unwrap();
+    refused("no table of tuned kernels");
+    edit(&file, |table| table["surprise"] = json!(1));
+    refused("surprise");
+    edit(&file, |table| table["schema"] = json!(2));
+    refused("another format");
+    for field in ["adapter", "driver", "backend", "version", "shaders"] {
+        edit(&file, |table| table["origin"][field] = json!("GeForce 256"));
+        let why = refused("GeForce 256");
+        let outdated = matches!(field, "version" | "shaders");
+        assert!(matches!(why, TuningError::Outdated { .. }) == outdated && why.to_string().contains(field), "{why}");
+        assert!(outdated || matches!(why, TuningError::Foreign { .. }), "{why}");
+    }
+    assert!(matches!(TuningTable::read(&folder.path().join("none.json"), &device()), Err(TuningError::File { .. })));
+}
+
+#[test]
+fn quarantine_holds_and_cannot_leave_a_node_without_a_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tuned(folder.path());
+    let chosen = kernels(&session(Tuning::Cached, &file))[0];
+    let put = |kernels: &[&str], keep_choice: bool| {
+        edit(&file, |table| {
+            let case = table["cases"].as_object().unwrap().keys().next().unwrap().clone();
+            let entry = |kernel: &&str| json!({ "case": case, "kernel": kernel, "reason": "wrong numbers" });
+            table["quarantine"] = kernels.iter().map(entry).collect();
+            if !keep_choice {
+                table["cases"] = json!({});
+            }
+        });
+    };
+    let whole = std::fs::read(&file).unwrap();
+    // A table that chooses what it warns of contradicts itself.
+    put(&[chosen], true);
+    let why = TuningTable::read(&file, &device()).unwrap_err().to_string();
+    assert!(why.contains("quarantine") && why.contains(chosen), "{why}");
+    // Without the choice it is kept away from, and from being measured.
+    std::fs::write(&file, &whole).unwrap();
+    put(&[chosen], false);
+    assert_ne!(kernels(&session(Tuning::Cached, &file))[0], chosen);
+    assert_ne!(kernels(&session(Tuning::On, &file))[0], chosen);
+    let table = TuningTable::read(&file, &device()).unwrap();
+    assert!(!table.case(&graph(), &graph().nodes()[0]).unwrap().milliseconds.contains_key(chosen));
+    // All of them: the plan is that of the fixed order.
+    std::fs::write(&file, &whole).unwrap();
+    let all: Vec<&str> = wgconv::kernels::candidates(&graph().nodes()[0].op).iter().map(|kernel| kernel.stem).collect();
+    put(&all, false);
+    assert_eq!(kernels(&session(Tuning::On, &file)), kernels(&session(Tuning::Off, &file)));
+    // A quarantine that is none.
+    std::fs::write(&file, &whole).unwrap();
+    edit(&file, |table| table["quarantine"] = json!([{ "case": 7 }]));
+    assert!(matches!(TuningTable::read(&file, &device()), Err(TuningError::Malformed { .. })));
+}
+
+#[test]
+fn the_command_writes_a_table_and_explain_shows_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let wgconv = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgconv"));
+        let output = command.args(arguments).env("XDG_CACHE_HOME", &cache).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).to_string())
+    };
+    let model = "zoo:separable_question?variant=shared";
+    let (code, said) = wgconv(&["tune", model, "--device", "gpu"]);
+    assert!(code == Some(0) && said.contains("cases measured") && said.contains("tuning"), "{said}");
+    assert!(std::fs::read_dir(cache.join("wgconv/tuning")).unwrap().count() == 1);
+    let (code, said) = wgconv(&["explain", model, "--device", "gpu", "--tuning", "cached"]);
+    assert!(code == Some(0) && said.contains("as tuned; the default is"), "{said}");
+    let (_, said) = wgconv(&["explain", model, "--device", "gpu"]);
+    assert!(!said.contains("as tuned"), "{said}");
+    // A file that is somebody else's stays what it is.
+    let other = folder.path().join("other.json");
+    std::fs::write(&other, "{}").unwrap();
+    let other = other.display().to_string();
+    let (code, said) = wgconv(&["tune", model, "--device", "gpu", "--out", &other]);
+    assert!(code == Some(1) && said.contains("no table of tuned kernels"), "{said}");
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "{}");
+    let cached = ["--device", "gpu", "--runs", "1", "--tuning", "cached", "--tuning-file", &other];
+    let (code, said) = wgconv(&[&["bench", model], &cached[..]].concat());
+    assert!(code == Some(0) && said.contains("without tuned kernels"), "{said}");
+    // A table of earlier kernels gives way, one of another device does not.
+    std::fs::remove_file(&other).unwrap();
+    for (field, code) in [("shaders", 0), ("adapter", 1)] {
+        wgconv(&["tune", model, "--device", "gpu", "--out", &other]);
+        edit(Path::new(&other), |table| table["origin"][field] = json!("none"));
+        let (found, said) = wgconv(&["tune", model, "--device", "gpu", "--out", &other]);
+        assert!(found == Some(code) && said.contains("tuned "), "{said}");
+    }
+    assert_eq!(wgconv(&["tune", model, "--device", "cpu"]).0, Some(1));
+}
