@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use super::inputs::InputArgs;
+use super::inputs::{InputArgs, Ready};
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, make_folders, print, progress};
@@ -111,7 +111,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
 fn run_model(args: &BenchArgs, model: &ModelArg) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let source = model.source()?;
-    let (graph, inputs) = args.inputs.read(&source)?;
+    let Ready { graph, inputs, .. } = args.inputs.read(model, &source)?;
     let parse = start.elapsed();
     let start = Instant::now();
     let device = Device::select(&args.device.device)?;

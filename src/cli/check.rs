@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::inputs::InputArgs;
+use super::inputs::{InputArgs, Ready};
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
 use crate::session::{Device, Session};
@@ -26,7 +26,7 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
-    let (graph, inputs) = args.inputs.read(&model)?;
+    let Ready { graph, inputs, .. } = args.inputs.read(&args.model, &model)?;
     let device = match args.device.device.as_str() {
         // Comparing the reference with itself shows nothing.
         "auto" => Device::select("gpu")?,

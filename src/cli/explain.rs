@@ -48,7 +48,7 @@ enum PlanFor {
 
 pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
-    let (graph, _) = args.inputs.read(&model)?;
+    let graph = args.inputs.read(&args.model, &model)?.graph;
     // A plan needs no device: without one it is made for a processor that runs shaders, as in continuous integration.
     let mut device = None;
     let (name, traits) = match args.plan_for {

@@ -1,15 +1,16 @@
 //! The --input arguments: arrays and pictures, or made-up numbers where none are given.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::source::Source;
+use super::pictures::PictureArgs;
+use super::source::{ModelArg, Source};
 use super::{Failure, onnx_inputs};
 use crate::graph::Graph;
-use crate::import::{PictureOptions, read_picture};
-use crate::layers::{InputSpec, Model};
+use crate::import::{Layout, PictureInput, Preprocess, is_picture_name};
+use crate::layers::Model;
 use crate::tensor::{Tensor, read_npy};
 
 #[derive(Debug, Args)]
@@ -23,15 +24,59 @@ pub(super) struct InputArgs {
     /// Batch size; as a rule that of the inputs, 1 without inputs.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Pictures: factor for bytes 0 to 255.
-    #[arg(long, default_value_t = 1.0, value_name = "X", allow_negative_numbers = true)]
-    scale: f32,
-    /// Pictures: added after the factor.
-    #[arg(long, default_value_t = 0.0, value_name = "X", allow_negative_numbers = true)]
-    offset: f32,
+    #[command(flatten)]
+    pictures: PictureArgs,
 }
 
 type Inputs = BTreeMap<String, Tensor>;
+
+/// A graph and what goes into it.
+pub(super) struct Ready {
+    pub graph: Graph,
+    pub inputs: Inputs,
+    /// What became of pictures, if there were any.
+    pub preprocess: Option<Preprocess>,
+}
+
+/// Reads input files; settings for pictures are looked up when the first one comes.
+pub(super) struct Reader<'a> {
+    args: &'a PictureArgs,
+    model: &'a str,
+    otherwise: Layout,
+    preprocess: Option<Preprocess>,
+}
+
+impl Reader<'_> {
+    /// Reads a file for an input of this shape (the batch first).
+    pub(super) fn read(&mut self, name: &str, shape: &[Option<usize>], file: &Path) -> Result<Tensor, Failure> {
+        if is_picture_name(file) {
+            let input = self.input(name, shape)?;
+            let picture = self.settings()?.open(file, input)?;
+            picture.notes.iter().for_each(|note| log::warn!("{}: {note}", file.display()));
+            return Ok(picture.tensor);
+        }
+        match file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+            true => Ok(read_npy(file)?.to_f32()),
+            false => Err(format!("{}: inputs are .npy arrays or .png and .jpg pictures", file.display()).into()),
+        }
+    }
+
+    /// The picture that an input of this shape (the batch first) takes.
+    pub(super) fn input(&mut self, name: &str, shape: &[Option<usize>]) -> Result<PictureInput, Failure> {
+        let otherwise = self.otherwise;
+        let input = PictureInput::of(shape.get(1..).unwrap_or_default(), self.settings()?.layout, otherwise);
+        Ok(input.map_err(|e| format!("input `{name}`: {e}"))?)
+    }
+
+    /// What becomes of pictures.
+    pub(super) fn settings(&mut self) -> Result<&Preprocess, Failure> {
+        let settings = match self.preprocess.take() {
+            Some(settings) => settings,
+            None => self.args.preprocess(self.model, Preprocess::default())?,
+        };
+        Ok(self.preprocess.insert(settings))
+    }
+}
 
 impl InputArgs {
     /// Whether any input was given.
@@ -39,24 +84,58 @@ impl InputArgs {
         !self.files.is_empty()
     }
 
-    /// Reads all inputs and builds the graph for their shapes. Inputs that are not given are waves between -1 and 1.
-    pub(super) fn read(&self, source: &Source) -> Result<(Graph, Inputs), Failure> {
-        match source {
-            Source::Layers(_) if !self.shapes.is_empty() => {
-                Err("--input-shape is for ONNX models; those of Keras take --input and --batch".into())
-            }
-            Source::Layers(model) => self.read_for(model),
-            Source::Onnx(model) => onnx_inputs::read(model, &self.files, &self.shapes, self.batch),
+    /// The folder of pictures that is given as the only input, if it is one.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        match &self.files[..] {
+            [only] => [Some(only.as_str()), only.split_once('=').map(|(_, file)| file)]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::from)
+                .find(|path| path.is_dir()),
+            _ => None,
         }
     }
 
-    fn read_for(&self, model: &Model) -> Result<(Graph, Inputs), Failure> {
+    /// Sizes of an input as --input-shape gives them.
+    pub(super) fn shapes(&self) -> &[String] {
+        &self.shapes
+    }
+
+    /// What reads input files for a model.
+    pub(super) fn reader<'a>(&'a self, model: &'a ModelArg, source: &Source) -> Reader<'a> {
+        Reader { args: &self.pictures, model: &model.model, otherwise: source.layout(), preprocess: None }
+    }
+
+    /// Reads all inputs and builds the graph for their shapes. Inputs that are not given are waves between -1 and 1.
+    pub(super) fn read(&self, model: &ModelArg, source: &Source) -> Result<Ready, Failure> {
+        let mut reader = self.reader(model, source);
+        let (graph, inputs) = match source {
+            Source::Layers(_) if !self.shapes.is_empty() => {
+                return Err("--input-shape is for ONNX models; those of Keras take --input and --batch".into());
+            }
+            Source::Layers(model) => self.read_for(model, &mut reader)?,
+            Source::Onnx(model) => onnx_inputs::read(model, &self.files, &self.shapes, self.batch, &mut reader)?,
+        };
+        let preprocess = reader.preprocess;
+        if preprocess.is_none() && self.pictures.scale_of_arrays()? != 1.0 {
+            return Err("--scale is for pictures, and none is given; arrays are taken as they are".into());
+        }
+        Ok(Ready { graph, inputs, preprocess })
+    }
+
+    fn read_for(&self, model: &Model, reader: &mut Reader<'_>) -> Result<(Graph, Inputs), Failure> {
         let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
         let mut tensors = Inputs::new();
         for argument in &self.files {
             let (position, file) = named("input", &names, argument)?;
             let spec = &model.inputs()[position];
-            let tensor = self.read_one(spec, Path::new(file))?;
+            let shape: Vec<Option<usize>> = [None].into_iter().chain(spec.shape.iter().copied()).collect();
+            let tensor = reader.read(&spec.name, &shape, Path::new(file))?;
+            if tensor.shape().rank() != shape.len() {
+                let (is, rank) = (tensor.shape(), tensor.shape().rank());
+                let takes = format!("input `{}` takes {} (the batch first)", spec.name, shape.len());
+                return Err(format!("{file}: {is} has {rank} axes; {takes}").into());
+            }
             if tensors.insert(spec.name.clone(), tensor).is_some() {
                 return Err(format!("input `{}` is given twice", spec.name).into());
             }
@@ -79,42 +158,7 @@ impl InputArgs {
         }
         Ok((graph, tensors))
     }
-
-    fn read_one(&self, spec: &InputSpec, file: &Path) -> Result<Tensor, Failure> {
-        let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-        match (ending.as_str(), &spec.shape[..]) {
-            ("npy", shape) => {
-                let tensor = read_npy(file)?.to_f32();
-                if tensor.shape().rank() != shape.len() + 1 {
-                    return Err(format!(
-                        "{}: {} has {} axes; input `{}` takes {} (the batch first)",
-                        file.display(),
-                        tensor.shape(),
-                        tensor.shape().rank(),
-                        spec.name,
-                        shape.len() + 1
-                    )
-                    .into());
-                }
-                Ok(tensor)
-            }
-            ("png" | "jpg" | "jpeg", &[rows, columns, channels]) => {
-                let options = PictureOptions {
-                    size: rows.zip(columns),
-                    channels: channels.unwrap_or(3),
-                    scale: self.scale,
-                    offset: self.offset,
-                };
-                Ok(read_picture(file, options)?)
-            }
-            ("png" | "jpg" | "jpeg", shape) => {
-                Err(format!("{}: input `{}` takes {shape:?}, which is no picture", file.display(), spec.name).into())
-            }
-            _ => Err(format!("{}: inputs are .npy arrays or .png and .jpg pictures", file.display()).into()),
-        }
-    }
 }
-
 /// The position among `names` that a `[NAME=]VALUE` argument is about, and the value; the name may be left out when there is
 /// one. `kind` says what is named, for the error.
 pub(super) fn named<'a>(kind: &str, names: &[&str], argument: &'a str) -> Result<(usize, &'a str), Failure> {

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine, 1 the work failed (one cause per line on stderr), 2 wrong usage.
 
+mod answers;
 mod bench;
 mod check;
 mod convert;
@@ -11,6 +12,8 @@ mod info;
 mod inputs;
 mod onnx_inputs;
 mod onnx_test;
+mod picture_folder;
+mod pictures;
 mod predict;
 mod profile;
 mod progress;

@@ -1,13 +1,13 @@
-//! Inputs of ONNX models: arrays by name, and shapes by name where the file leaves axes open.
+//! Inputs of ONNX models: files by name, and shapes by name where the model leaves axes open.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Failure;
-use super::inputs::named;
+use super::inputs::{Reader, named};
 use crate::graph::Graph;
 use crate::import::onnx::{Given, HostTensor, OnnxModel};
-use crate::tensor::{Tensor, read_npy};
+use crate::tensor::Tensor;
 
 type Inputs = BTreeMap<String, Tensor>;
 
@@ -18,6 +18,7 @@ pub(super) fn read(
     files: &[String],
     shapes: &[String],
     batch: Option<usize>,
+    reader: &mut Reader<'_>,
 ) -> Result<(Graph, Inputs), Failure> {
     let (mut inputs, mut given) = (Inputs::new(), BTreeMap::new());
     for input in model.inputs() {
@@ -26,17 +27,17 @@ pub(super) fn read(
         given.extend(shape.map(|shape| (input.name.clone(), Given::Shape(shape))));
     }
     let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
-    for argument in shapes {
-        let (position, list) = named("input", &names, argument)?;
-        let input = &model.inputs()[position];
-        let list: Result<Vec<usize>, _> = list.split(',').map(|size| size.trim().parse()).collect();
-        let list = list.map_err(|e| format!("`{argument}`: {e}; sizes are written as NAME=1,3,224,224"))?;
-        given.insert(input.name.clone(), Given::Shape(list));
+    for (name, shape) in sizes(&names, shapes)? {
+        given.insert(name, Given::Shape(shape));
     }
     for argument in files {
         let (position, file) = named("input", &names, argument)?;
         let input = &model.inputs()[position];
-        let tensor = read_npy(Path::new(file))?.to_f32();
+        let shape = match given.get(&input.name) {
+            Some(Given::Shape(shape)) => shape.iter().copied().map(Some).collect(),
+            _ => input.shape.clone(),
+        };
+        let tensor = reader.read(&input.name, &shape, Path::new(file))?;
         let values = tensor.f32s()?.iter().map(|&value| f64::from(value)).collect();
         let host = HostTensor::from_f64(tensor.shape().to_vec(), input.elem, values);
         let host = host.map_err(|what| format!("{file}: {what}"))?;
@@ -52,4 +53,16 @@ pub(super) fn read(
             .or_insert_with(|| Tensor::from_fn(value.ty.shape.clone(), |i| (i as f32 * 0.618_034).sin()));
     }
     Ok((graph, inputs))
+}
+
+/// Sizes of inputs from `[NAME=]1,3,224,224` arguments.
+pub(super) fn sizes(names: &[&str], arguments: &[String]) -> Result<BTreeMap<String, Vec<usize>>, Failure> {
+    let mut sizes = BTreeMap::new();
+    for argument in arguments {
+        let (position, list) = named("input", names, argument)?;
+        let list: Result<Vec<usize>, _> = list.split(',').map(|size| size.trim().parse()).collect();
+        let list = list.map_err(|e| format!("`{argument}`: {e}; sizes are written as NAME=1,3,224,224"))?;
+        sizes.insert(names[position].to_string(), list);
+    }
+    Ok(sizes)
 }

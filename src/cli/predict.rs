@@ -1,29 +1,35 @@
 //! `wgconv predict`: a model's outputs for any number of samples, batch by batch.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 
+use super::pictures::PictureArgs;
 use super::samples::arrays_by_name;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, make_folders, progress};
+use crate::error::TrainError;
+use crate::import::{Layout, PictureInput, Preprocess, picture_files};
+use crate::layers::Model;
 use crate::session::{Device, Session};
 use crate::tensor::{Tensor, write_npy};
-use crate::train::{Arrays, Batch, DataSource};
+use crate::train::{Arrays, Batch, DataSource, Generator};
 
 #[derive(Debug, Args)]
 pub(super) struct PredictArgs {
     #[command(flatten)]
     model: ModelArg,
     /// Input samples, the batch axis first; the name may be left out when the model has one input.
-    #[arg(long = "x", value_name = "[NAME=]FILE.npy", required = true)]
+    #[arg(long = "x", value_name = "[NAME=]FILE.npy", required_unless_present = "images")]
     x: Vec<String>,
-    /// Factor for the inputs.
-    #[arg(long, default_value_t = 1.0, value_name = "X", allow_negative_numbers = true)]
-    scale: f32,
+    /// A folder of PNG or JPEG pictures instead of arrays, in the order of their names.
+    #[arg(long, value_name = "DIR", conflicts_with = "x")]
+    images: Option<PathBuf>,
+    #[command(flatten)]
+    pictures: PictureArgs,
     /// Samples of a batch.
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch_size: usize,
@@ -38,14 +44,20 @@ pub(super) struct PredictArgs {
 
 pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let model = args.model.load()?;
-    let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
-    let inputs = arrays_by_name("input", &names, &args.x)?;
-    let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.shape()[1..].to_vec())).collect();
-    let samples = Arrays::named(Batch { inputs, ..Batch::default() })?.scaled(args.scale);
+    let samples: Box<dyn DataSource> = match &args.images {
+        Some(folder) => Box::new(pictures(args, &model, folder)?),
+        None => {
+            let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
+            let inputs = arrays_by_name("input", &names, &args.x)?;
+            Box::new(Arrays::named(Batch { inputs, ..Batch::default() })?.scaled(args.pictures.scale_of_arrays()?))
+        }
+    };
     let count = samples.len();
     if count == 0 || args.batch_size == 0 {
         return Err("there is nothing to predict".into());
     }
+    let first = samples.batch(&[0], 0)?.inputs;
+    let shapes = first.iter().map(|(name, tensor)| (name.clone(), tensor.shape()[1..].to_vec())).collect();
     let device = Device::select(&args.device.device)?;
     let graph = model.graph_for(args.batch_size.min(count), &shapes)?;
     let session = Session::new(graph, device, progress::options(true));
@@ -79,4 +91,19 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     }
     args.output.print(&text, &json!({ "model": args.model.model, "samples": count, "outputs": written }))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The pictures of a folder as samples.
+fn pictures(args: &PredictArgs, model: &Model, folder: &Path) -> Result<impl DataSource, Failure> {
+    let [input] = model.inputs() else {
+        return Err("a folder of pictures needs a model with one input".into());
+    };
+    let preprocess = args.pictures.preprocess(&args.model.model, Preprocess::default())?;
+    let picture = PictureInput::of(&input.shape, preprocess.layout, Layout::Nhwc)?;
+    let (files, name) = (picture_files(folder)?, input.name.clone());
+    Ok(Generator::new(files.len(), move |positions: &[usize], _| {
+        let paths = positions.iter().map(|&position| files[position].as_path());
+        let tensor = preprocess.open_batch(paths, picture).map_err(|e| TrainError::Data { what: e.to_string() })?;
+        Ok(Batch { inputs: BTreeMap::from([(name.clone(), tensor)]), ..Batch::default() })
+    }))
 }

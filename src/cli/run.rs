@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::inputs::InputArgs;
-use super::source::{ModelArg, Source};
+use super::answers::AnswerArgs;
+use super::inputs::{InputArgs, Ready};
+use super::picture_folder::{self, Job};
+use super::source::ModelArg;
 use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output, profile, progress};
 use crate::session::{Device, Session};
-use crate::tensor::{Tensor, write_npy};
+use crate::tensor::write_npy;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -21,10 +23,18 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
+    answers: AnswerArgs,
+    /// Pictures of a batch where --input is a folder of them; as a rule the model's own, or 8.
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Stop at the first picture of a folder that cannot be read rather than go on and exit with 1 at the end.
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
     device: OnDevice,
     #[command(flatten)]
     tuning: TuningArgs,
-    /// Folder for `<output name>.npy` of each output; made if it is missing.
+    /// Folder for `<output name>.npy` of each output; made if it is missing. For a folder of pictures, their names come first.
     #[arg(long = "output", value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Time every step with the device's own clock.
@@ -37,17 +47,33 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
     if !args.inputs.any() {
-        let takes: Vec<String> = match &model {
-            Source::Layers(model) => {
-                model.inputs().iter().map(|input| format!("--input {}=FILE ({:?})", input.name, input.shape)).collect()
-            }
-            Source::Onnx(model) => {
-                model.inputs().iter().map(|input| format!("--input {}=FILE ({:?})", input.name, input.shape)).collect()
-            }
-        };
+        let inputs = model.inputs();
+        let takes: Vec<String> =
+            inputs.iter().map(|(name, shape)| format!("--input {name}=FILE ({shape:?})")).collect();
         return Err(format!("the model needs inputs: {}", takes.join(", ")).into());
     }
-    let (graph, inputs) = args.inputs.read(&model)?;
+    let answers = args.answers.open()?;
+    if let Some(folder) = &args.folder {
+        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    if let Some(pictures) = args.inputs.folder() {
+        let job = Job {
+            source: &model,
+            shapes: args.inputs.shapes(),
+            device: Device::select(&args.device.device)?,
+            answers,
+            batch: args.batch_size,
+            outputs: args.folder.as_deref(),
+            strict: args.strict,
+            tuning: &args.tuning,
+        };
+        return picture_folder::run(&job, &pictures, &mut args.inputs.reader(&args.model, &model));
+    }
+    if args.batch_size.is_some() || args.strict {
+        return Err("--batch-size and --strict are for a folder of pictures".into());
+    }
+    let Ready { graph, inputs, preprocess } = args.inputs.read(&args.model, &model)?;
+    let classes = answers.outputs(&graph)?;
     let device = Device::select(&args.device.device)?;
     let session = Session::new(graph, device, args.tuning.apply(progress::options(true)));
     let outputs = session.run(&inputs)?;
@@ -55,23 +81,27 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     for (name, tensor) in &inputs {
         writeln!(text, "input  `{name}` {}", tensor.shape())?;
     }
-    let folder = args.folder.as_ref();
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    if let Some(preprocess) = &preprocess {
+        writeln!(text, "  pictures: {preprocess}")?;
     }
     let mut report = Vec::new();
     for (name, tensor) in &outputs {
-        writeln!(text, "output `{name}` {}", tensor.shape())?;
-        let best = top_five(tensor);
-        for (class, value) in &best {
-            writeln!(text, "  class {class:>4}  {value:.6}")?;
+        // Classes are those of one sample; of several there are rows in the file.
+        let single = tensor.shape().first() == Some(&1);
+        let made = classes.iter().find(|(output, _)| output == name && single).map(|(_, made)| *made);
+        let top = made.zip(tensor.f32s().ok()).map(|(made, values)| answers.classes(made, values));
+        writeln!(text, "output `{name}` {}{}", tensor.shape(), made.map_or("", |made| made.note()))?;
+        for class in top.iter().flatten() {
+            let label = class.label.as_ref().map_or(String::new(), |label| format!("  {label}"));
+            writeln!(text, "  class {:>4}  {:.6}{label}", class.class, class.probability)?;
         }
-        let file = folder.map(|folder| folder.join(format!("{}.npy", name.replace('/', "_"))));
+        let file = args.folder.as_ref().map(|folder| folder.join(format!("{}.npy", name.replace('/', "_"))));
         if let Some(file) = &file {
             write_npy(file, tensor)?;
             writeln!(text, "  written to {}", file.display())?;
         }
-        report.push(json!({ "name": name, "shape": tensor.shape(), "file": file, "top": best }));
+        let shape = tensor.shape();
+        report.push(json!({ "name": name, "shape": shape, "file": file, "probabilities": made, "top": top }));
     }
     let rows = if args.profile {
         let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();
@@ -81,16 +111,12 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     } else {
         None
     };
-    args.output.print(&text, &json!({ "device": session.device().name(), "outputs": report, "profile": rows }))?;
+    let json = json!({
+        "device": session.device().name(),
+        "preprocess": preprocess,
+        "outputs": report,
+        "profile": rows,
+    });
+    args.output.print(&text, &json)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The five largest classes of a single vector; nothing for any other output.
-fn top_five(tensor: &Tensor) -> Vec<(usize, f32)> {
-    let single = matches!(tensor.shape()[..], [1, classes] if classes > 1);
-    let Some(values) = tensor.f32s().ok().filter(|_| single) else { return Vec::new() };
-    let mut classes: Vec<(usize, f32)> = values.iter().copied().enumerate().collect();
-    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    classes.truncate(5);
-    classes
 }

@@ -7,6 +7,8 @@ use clap::Args;
 
 use super::Failure;
 use super::inputs::named;
+use super::pictures::PictureArgs;
+use crate::import::Preprocess;
 use crate::layers::Model;
 use crate::tensor::{Tensor, read_npy};
 use crate::train::{Arrays, Augment, Batch, DataSource, ImageFolder, Loss, Metric};
@@ -26,24 +28,30 @@ pub(super) struct SampleArgs {
     /// What each sample of a class counts for; all classes need a weight when one has.
     #[arg(long = "class-weight", value_name = "CLASS=X", conflicts_with = "images")]
     class_weights: Vec<String>,
-    /// A folder with one folder of PNG or JPEG pictures per class, instead of arrays.
+    /// A folder with one folder of PNG or JPEG pictures per class, instead of arrays. Their bytes become 0 to 1 unless
+    /// --preprocess or --scale say otherwise.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["x", "y"])]
     images: Option<PathBuf>,
-    /// Factor for the inputs, such as 0.00392157 for bytes; pictures are scaled to 0 to 1 by themselves.
-    #[arg(long, default_value_t = 1.0, value_name = "X", allow_negative_numbers = true)]
-    scale: f32,
+    #[command(flatten)]
+    pictures: PictureArgs,
 }
 
 impl SampleArgs {
-    /// Opens the samples.
-    pub(super) fn open(&self, model: &Model, loss: Loss, augment: Augment) -> Result<Box<dyn DataSource>, Failure> {
-        if let Some(folder) = &self.images {
+    /// Opens the samples for a model from `file`.
+    pub(super) fn open(
+        &self,
+        file: &str,
+        model: &Model,
+        loss: Loss,
+        augment: Augment,
+    ) -> Result<Box<dyn DataSource>, Failure> {
+        if let (Some(folder), Some(preprocess)) = (&self.images, self.preprocess(file)?) {
             let pictures = ImageFolder::open(folder, model, !loss.is_sparse())?;
-            let scaled = if self.scale == 1.0 { pictures } else { pictures.scaled(self.scale / 255.0, 0.0) };
-            return Ok(Box::new(scaled.augmented(augment)));
+            return Ok(Box::new(pictures.preprocessed(preprocess)?.augmented(augment)));
         }
         let weights = self.sample_weights.as_deref().map(read_npy).transpose()?;
-        let mut arrays = arrays(model, &self.x, &self.y, weights)?.scaled(self.scale).augmented(augment);
+        let mut arrays =
+            arrays(model, &self.x, &self.y, weights)?.scaled(self.pictures.scale_of_arrays()?).augmented(augment);
         if !self.class_weights.is_empty() {
             let parse = |text: &String| {
                 let (class, weight) = text.split_once('=')?;
@@ -57,9 +65,15 @@ impl SampleArgs {
         Ok(Box::new(arrays))
     }
 
+    /// What becomes of pictures for the model from `file`, if pictures are given.
+    pub(super) fn preprocess(&self, file: &str) -> Result<Option<Preprocess>, Failure> {
+        let unit = Preprocess { scale: 1.0 / 255.0, ..Preprocess::default() };
+        self.images.as_ref().map(|_| self.pictures.preprocess(file, unit)).transpose()
+    }
+
     /// Arrays of another set with the same factor.
     pub(super) fn open_other(&self, model: &Model, x: &[String], y: &[String]) -> Result<Box<dyn DataSource>, Failure> {
-        Ok(Box::new(arrays(model, x, y, None)?.scaled(self.scale)))
+        Ok(Box::new(arrays(model, x, y, None)?.scaled(self.pictures.scale_of_arrays()?)))
     }
 }
 

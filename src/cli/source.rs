@@ -1,12 +1,14 @@
 //! The MODEL argument: a Keras or ONNX file, or a zoo architecture.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
 
 use super::Failure;
-use crate::import::onnx::{OnnxModel, read_onnx};
-use crate::import::read_model;
+use crate::graph::Graph;
+use crate::import::onnx::{Given, OnnxModel, read_onnx};
+use crate::import::{Layout, read_model};
 use crate::layers::Model;
 use crate::zoo;
 
@@ -21,6 +23,43 @@ pub(super) struct ModelArg {
 pub(super) enum Source {
     Layers(Box<Model>),
     Onnx(Box<OnnxModel>),
+}
+
+impl Source {
+    /// Names and shapes of the inputs, the batch first.
+    pub(super) fn inputs(&self) -> Vec<(&str, Vec<Option<usize>>)> {
+        match self {
+            Source::Layers(model) => {
+                let shape = |shape: &[Option<usize>]| [None].into_iter().chain(shape.iter().copied()).collect();
+                model.inputs().iter().map(|input| (input.name.as_str(), shape(&input.shape))).collect()
+            }
+            Source::Onnx(model) => {
+                model.inputs().iter().map(|input| (input.name.as_str(), input.shape.clone())).collect()
+            }
+        }
+    }
+
+    /// The order of axes that models of this kind have as a rule.
+    pub(super) fn layout(&self) -> Layout {
+        match self {
+            Source::Layers(_) => Layout::Nhwc,
+            Source::Onnx(_) => Layout::Nchw,
+        }
+    }
+
+    /// The graph of a model with one input, for this shape of it (the batch first).
+    pub(super) fn graph_for(&self, input: &str, shape: &[usize]) -> Result<Graph, Failure> {
+        match self {
+            Source::Layers(model) => {
+                let (batch, rest) = shape.split_first().ok_or("an input has a batch axis")?;
+                Ok(model.graph_for(*batch, &BTreeMap::from([(input.to_string(), rest.to_vec())]))?)
+            }
+            Source::Onnx(model) => {
+                let given = BTreeMap::from([(input.to_string(), Given::Shape(shape.to_vec()))]);
+                Ok(model.graph(&given)?.graph)
+            }
+        }
+    }
 }
 
 impl ModelArg {

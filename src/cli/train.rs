@@ -14,6 +14,7 @@ use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, make_folders, progress};
 use crate::export::Format;
+use crate::import::Preprocess;
 use crate::layers::Model;
 use crate::session::Device;
 use crate::train::{
@@ -183,7 +184,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         model.get_layer(name).ok_or_else(|| format!("the model has no layer `{name}` to freeze"))?.set_trainable(false);
     }
     let augment = Augment { flip: args.way.flip, shift: args.way.shift, normalize: None, seed: args.seed };
-    let all = args.samples.open(&model, loss, augment)?;
+    let all = args.samples.open(&args.model.model, &model, loss, augment)?;
     let parts = args.validation_split.map(|share| split(all.as_ref(), share)).transpose()?;
     let other = match args.x_val.is_empty() {
         true => None,
@@ -217,6 +218,11 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         history.write_plot(path)?;
     }
     let saved = args.save.as_ref().map(|path| model.save(path)).transpose()?;
+    let keras = args.save.as_ref().filter(|path| path.extension().is_some_and(|ending| ending == "keras"));
+    if let (Some(path), Some(preprocess)) = (keras, args.samples.preprocess(&args.model.model)?) {
+        // Pictures then go into the trained model as they went into its training.
+        preprocess.write(&Preprocess::path_beside(path))?;
+    }
     report(args, &model, &trainer, &so_far, ended, peak_bytes, start.elapsed().as_secs_f64())?;
     saved.iter().flat_map(|saved| &saved.notes).for_each(|note| log::warn!("{note}"));
     // What a shell expects of a program that an interrupt ended.

@@ -1,15 +1,17 @@
-//! Models from files.
+//! Models and pictures from files.
 
 pub mod keras;
 pub mod onnx;
 mod picture;
+mod preprocess;
 mod weights;
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use picture::{PictureOptions, read_picture};
+pub use picture::{PictureInput, PreparedPicture, is_picture_name, picture_files, read_picture};
+pub use preprocess::{ChannelOrder, Filter, Layout, PictureError, Preprocess, ResizeTo};
 pub use weights::WeightReport;
 
 use crate::error::{LayerError, TensorError};

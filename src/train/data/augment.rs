@@ -25,11 +25,16 @@ impl Augment {
         Augment { normalize: self.normalize.clone(), ..Augment::default() }
     }
 
+    /// No change at all, from the same seed.
+    pub(super) fn none(&self) -> Augment {
+        Augment { seed: self.seed, ..Augment::default() }
+    }
+
     /// Changes a batch of pictures `[batch, rows, columns, channels]`; tensors of other ranks stay as they are.
     pub(super) fn apply(&self, tensor: &Tensor, positions: &[usize], epoch: u64) -> Tensor {
         let shape = tensor.shape().clone();
         let (&[_, rows, columns, channels], Ok(values)) = (&shape[..], tensor.f32s()) else { return tensor.clone() };
-        if *self == (Augment { seed: self.seed, ..Augment::default() }) {
+        if *self == self.none() {
             return tensor.clone();
         }
         // Farther moves than a whole picture leave nothing of it, either.

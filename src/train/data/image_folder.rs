@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Augment, Batch, DataSource};
 use crate::error::TrainError;
-use crate::import::{PictureOptions, read_picture};
+use crate::import::{Layout, PictureError, PictureInput, Preprocess, picture_files};
 use crate::layers::Model;
 use crate::tensor::Tensor;
 
@@ -14,7 +14,9 @@ use crate::tensor::Tensor;
 pub struct ImageFolder {
     files: Vec<(PathBuf, usize)>,
     classes: Vec<String>,
-    options: PictureOptions,
+    preprocess: Preprocess,
+    shape: Vec<Option<usize>>,
+    picture: PictureInput,
     input: String,
     output: String,
     one_hot: bool,
@@ -23,7 +25,8 @@ pub struct ImageFolder {
 
 impl ImageFolder {
     /// The pictures (PNG and JPEG) below `folder` for a model with one input of a known size and one output. Targets are
-    /// numbers of classes, or one-hot with `one_hot`. Bytes become numbers from 0 to 1.
+    /// numbers of classes, or one-hot with `one_hot`. Bytes become numbers from 0 to 1 ([`ImageFolder::preprocessed`] changes
+    /// that).
     ///
     /// # Errors
     /// [`TrainError::Data`] when there are fewer than two classes or a class without pictures, or the model takes no
@@ -33,16 +36,14 @@ impl ImageFolder {
         let ([input], [(output, _)]) = (model.inputs(), model.outputs()) else {
             return Err(wrong("a folder of pictures needs a model with one input and one output".into()));
         };
-        let &[Some(rows), Some(columns), Some(channels)] = &input.shape[..] else {
-            return Err(wrong(format!(
-                "input `{}` takes {:?}, which is no picture of a known size",
-                input.name, input.shape
-            )));
-        };
+        if input.shape.contains(&None) {
+            let what = format!("input `{}` takes {:?}, which is no picture of a known size", input.name, input.shape);
+            return Err(wrong(what));
+        }
         let mut classes = Vec::new();
         let mut files = Vec::new();
         for path in sorted(folder)?.into_iter().filter(|path| path.is_dir()) {
-            let pictures: Vec<PathBuf> = sorted(&path)?.into_iter().filter(|path| is_picture(path)).collect();
+            let pictures = picture_files(&path).map_err(data)?;
             if pictures.is_empty() {
                 return Err(wrong(format!("{}: a class without PNG or JPEG pictures", path.display())));
             }
@@ -56,9 +57,11 @@ impl ImageFolder {
                 folder.display()
             )));
         }
-        let options = PictureOptions { size: Some((rows, columns)), channels, scale: 1.0 / 255.0, offset: 0.0 };
-        let (input, output) = (input.name.clone(), output.clone());
-        Ok(ImageFolder { files, classes, options, input, output, one_hot, augment: Augment::default() })
+        let preprocess = Preprocess { scale: 1.0 / 255.0, ..Preprocess::default() };
+        let picture = PictureInput::of(&input.shape, None, Layout::Nhwc).map_err(data)?;
+        let (shape, input, output) = (input.shape.clone(), input.name.clone(), output.clone());
+        let augment = Augment::default();
+        Ok(ImageFolder { files, classes, preprocess, shape, picture, input, output, one_hot, augment })
     }
 
     /// Names of the classes, in the order of their numbers.
@@ -66,10 +69,19 @@ impl ImageFolder {
         &self.classes
     }
 
-    /// Other numbers for the bytes: `byte * scale + offset`.
-    #[must_use]
-    pub fn scaled(self, scale: f32, offset: f32) -> ImageFolder {
-        ImageFolder { options: PictureOptions { scale, offset, ..self.options }, ..self }
+    /// Other settings for what becomes of a picture.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when they make no sense, or their order of axes does not suit the model.
+    pub fn preprocessed(self, preprocess: Preprocess) -> Result<ImageFolder, TrainError> {
+        preprocess.validate().map_err(data)?;
+        let picture = PictureInput::of(&self.shape, preprocess.layout, Layout::Nhwc).map_err(data)?;
+        Ok(ImageFolder { preprocess, picture, ..self })
+    }
+
+    /// What becomes of a picture.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
     }
 
     /// Changes pictures from epoch to epoch.
@@ -90,28 +102,21 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(paths)
 }
 
-fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    ending.is_some_and(|ending| ["png", "jpg", "jpeg"].contains(&ending.as_str()))
+fn data(error: PictureError) -> TrainError {
+    TrainError::Data { what: error.to_string() }
 }
 
 impl ImageFolder {
     fn read(&self, positions: &[usize], epoch: u64, augment: &Augment) -> Result<Batch, TrainError> {
         let wrong = |what: String| TrainError::Data { what };
-        let (mut values, mut classes) = (Vec::new(), Vec::with_capacity(positions.len()));
-        let mut shape = Vec::new();
-        for &position in positions {
-            let (path, class) =
-                self.files.get(position).ok_or_else(|| wrong(format!("there is no picture {position}")))?;
-            let picture = read_picture(path, self.options).map_err(|e| wrong(e.to_string()))?;
-            values.extend_from_slice(picture.f32s().map_err(|e| wrong(e.to_string()))?);
-            shape = picture.shape().to_vec();
-            classes.push(*class);
+        if self.picture.layout == Layout::Nchw && *augment != augment.none() {
+            return Err(wrong("pictures with their channels first are not augmented".into()));
         }
-        if let Some(batch) = shape.first_mut() {
-            *batch = positions.len();
-        }
-        let x = Tensor::from_f32(shape, values).map_err(|e| wrong(e.to_string()))?;
+        let find = |&position| self.files.get(position).ok_or_else(|| wrong(format!("there is no picture {position}")));
+        let files = positions.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let classes: Vec<usize> = files.iter().map(|(_, class)| *class).collect();
+        let paths = files.iter().map(|(path, _)| path.as_path());
+        let x = self.preprocess.open_batch(paths, self.picture).map_err(data)?;
         let count = self.classes.len();
         let y = match self.one_hot {
             true => Tensor::from_fn([positions.len(), count], |i| f32::from(u8::from(classes[i / count] == i % count))),
