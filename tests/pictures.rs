@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use wgconv::import::{ChannelOrder, Filter, Layout, PictureInput, Preprocess, ResizeTo, picture_files, read_picture};
+use wgconv::import::{
+    ChannelOrder, Interpolation, Layout, PictureInput, Preprocess, ResizeTo, picture_files, read_picture,
+};
 use wgconv::layers::{Activation, DataFormat, Dense, IntoLayer, Model, Reshaping, Sequential};
 use wgconv::tensor::{Tensor, read_npy};
 
@@ -35,23 +37,23 @@ fn difference(actual: &Tensor, expected: &Tensor) -> (f32, f32) {
 
 #[test]
 fn resizing_is_that_of_pillow_to_one_level() {
-    let resize = |rows, columns, filter| Preprocess {
+    let resize = |rows, columns, interpolation| Preprocess {
         resize: Some(ResizeTo::Exact(rows, columns)),
-        filter,
+        interpolation,
         ..Preprocess::default()
     };
     for (name, picture, settings, input) in [
-        ("resized", "rgb.png", resize(10, 14, Filter::Bilinear), colour()),
-        ("enlarged", "rgb.png", resize(37, 45, Filter::Bilinear), colour()),
-        ("bicubic", "rgb.png", resize(10, 14, Filter::Bicubic), colour()),
-        ("nearest", "rgb.png", resize(10, 14, Filter::Nearest), colour()),
-        ("grey_resized", "grey.png", resize(10, 14, Filter::Bilinear), any(1, Layout::Nhwc)),
-        ("grey_resized", "rgb.png", resize(10, 14, Filter::Bilinear), any(1, Layout::Nhwc)),
+        ("resized", "rgb.png", resize(10, 14, Interpolation::Bilinear), colour()),
+        ("enlarged", "rgb.png", resize(37, 45, Interpolation::Bilinear), colour()),
+        ("bicubic", "rgb.png", resize(10, 14, Interpolation::Bicubic), colour()),
+        ("nearest", "rgb.png", resize(10, 14, Interpolation::Nearest), colour()),
+        ("grey_resized", "grey.png", resize(10, 14, Interpolation::Bilinear), any(1, Layout::Nhwc)),
+        ("grey_resized", "rgb.png", resize(10, 14, Interpolation::Bilinear), any(1, Layout::Nhwc)),
     ] {
         let actual = settings.open(&data(picture), input).unwrap();
         let (largest, mean) = difference(&actual.tensor, &read_npy(&data(&format!("{name}.npy"))).unwrap());
         // Pillow rounds to bytes between the two directions.
-        let allowed = if settings.filter == Filter::Nearest { 0.0 } else { 1.0 };
+        let allowed = if settings.interpolation == Interpolation::Nearest { 0.0 } else { 1.0 };
         assert!(largest <= allowed && mean < 0.2, "{name}: {largest} at most, {mean} on average");
         assert_eq!(actual.notes, [""; 0], "what is asked for needs no note");
     }
@@ -163,7 +165,7 @@ fn settings_survive_json() {
     let settings = Preprocess {
         resize: Some(ResizeTo::Shortest { shortest: 256 }),
         crop: Some((224, 192)),
-        filter: Filter::Bicubic,
+        interpolation: Interpolation::Bicubic,
         order: ChannelOrder::Bgr,
         layout: Some(Layout::Nchw),
         ..Preprocess::preset("imagenet").unwrap()
@@ -176,7 +178,7 @@ fn settings_survive_json() {
     for (text, part) in [
         (r#"{ "sclae": 0.5 }"#, "sclae"),
         (r#"{ "std": [0.0] }"#, "must not be 0"),
-        (r#"{ "filter": "area" }"#, "bilinear"),
+        (r#"{ "interpolation": "area" }"#, "bilinear"),
         ("[]]", "line 1"),
     ] {
         std::fs::write(&path, text).unwrap();
@@ -243,8 +245,9 @@ fn every_option_reaches_the_tensor() {
     let settings = Preprocess { resize: Some(ResizeTo::Exact(9, 11)), ..Preprocess::default() };
     assert_eq!(bytes, settings.open(&data("rgb.png"), any(3, Layout::Nchw)).unwrap().tensor);
     // Blue first, another filter, one negative number for all channels.
-    let (actual, _) = run("--bgr --filter bicubic --mean -1 --resize 9,11");
-    let settings = Preprocess { filter: Filter::Bicubic, mean: vec![-1.0], order: ChannelOrder::Bgr, ..settings };
+    let (actual, _) = run("--bgr --interpolation bicubic --mean -1 --resize 9,11");
+    let settings =
+        Preprocess { interpolation: Interpolation::Bicubic, mean: vec![-1.0], order: ChannelOrder::Bgr, ..settings };
     assert_eq!(actual, settings.open(&data("rgb.png"), any(3, Layout::Nchw)).unwrap().tensor);
     // A file of settings, and single ones of them changed.
     settings.write(&folder.path().join("settings.json")).unwrap();
@@ -256,7 +259,7 @@ fn every_option_reaches_the_tensor() {
         ("--preprocess vgg", 1, "imagenet"),
         ("--resize 9", 2, "ROWS,COLUMNS"),
         ("--resize shortest=x", 2, "shortest=256"),
-        ("--filter area", 2, "bilinear"),
+        ("--interpolation area", 2, "bilinear"),
         ("--layout hwc", 2, "nchw"),
         ("--rgb --bgr", 2, "--bgr"),
         ("--std 0", 1, "must not be 0"),

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Failure;
-use crate::import::{ChannelOrder, Filter, Layout, Preprocess, ResizeTo};
+use crate::import::{ChannelOrder, Interpolation, Layout, Preprocess, ResizeTo};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pictures")]
@@ -23,8 +23,8 @@ pub(super) struct PictureArgs {
     #[arg(long, value_name = "ROWS,COLUMNS", value_parser = size)]
     crop: Option<(usize, usize)>,
     /// How pixels are computed when the size changes: bilinear (with antialiasing, as Pillow), bicubic or nearest.
-    #[arg(long, value_name = "NAME", value_parser = word::<Filter>)]
-    filter: Option<Filter>,
+    #[arg(long, value_name = "NAME", value_parser = word::<Interpolation>)]
+    interpolation: Option<Interpolation>,
     /// Factor for the inputs: for arrays as they are, for bytes 0 to 255 of pictures.
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     scale: Option<f32>,
@@ -72,7 +72,7 @@ impl PictureArgs {
         };
         let settings = Preprocess {
             resize: self.resize.or(base.resize),
-            filter: self.filter.unwrap_or(base.filter),
+            interpolation: self.interpolation.unwrap_or(base.interpolation),
             crop: self.crop.or(base.crop),
             order: match (self.rgb, self.bgr) {
                 (true, _) => ChannelOrder::Rgb,
@@ -94,7 +94,7 @@ impl PictureArgs {
             (self.preprocess.is_some(), "--preprocess"),
             (self.resize.is_some(), "--resize"),
             (self.crop.is_some(), "--crop"),
-            (self.filter.is_some(), "--filter"),
+            (self.interpolation.is_some(), "--interpolation"),
             (self.mean.is_some(), "--mean"),
             (self.std.is_some(), "--std"),
             (self.rgb, "--rgb"),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use picture::{PictureInput, PreparedPicture, is_picture_name, picture_files, read_picture};
-pub use preprocess::{ChannelOrder, Filter, Layout, PictureError, Preprocess, ResizeTo};
+pub use preprocess::{ChannelOrder, Interpolation, Layout, PictureError, Preprocess, ResizeTo};
 pub use weights::WeightReport;
 
 use crate::error::{LayerError, TensorError};

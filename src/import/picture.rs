@@ -196,7 +196,7 @@ impl Preprocess {
         // The rows come first, at the picture's own width.
         checked_size(rows, picture.width() as usize)?;
         let (rows, columns) = checked_size(rows, columns)?;
-        Ok(picture.resize_exact(columns, rows, self.filter.kernel()))
+        Ok(picture.resize_exact(columns, rows, self.interpolation.kernel()))
     }
 
     fn tensor(&self, bytes: &[u8], rows: usize, columns: usize, input: PictureInput) -> Result<Tensor, PictureError> {

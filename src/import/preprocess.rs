@@ -49,7 +49,7 @@ pub enum ResizeTo {
 /// Pillow does and torchvision with `antialias=True`; results differ from Pillow's by 1 of 255 at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Filter {
+pub enum Interpolation {
     /// Linear interpolation (`image::imageops::FilterType::Triangle`).
     #[default]
     Bilinear,
@@ -89,7 +89,7 @@ pub struct Preprocess {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<ResizeTo>,
     /// How pixels are computed when the size changes.
-    pub filter: Filter,
+    pub interpolation: Interpolation,
     /// Rows and columns to keep around the centre.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<(usize, usize)>,
@@ -110,7 +110,7 @@ impl Default for Preprocess {
     fn default() -> Preprocess {
         Preprocess {
             resize: None,
-            filter: Filter::default(),
+            interpolation: Interpolation::default(),
             crop: None,
             order: ChannelOrder::default(),
             scale: 1.0,
@@ -218,12 +218,12 @@ pub(super) fn checked_size(rows: usize, columns: usize) -> Result<(u32, u32), Pi
     }
 }
 
-impl Filter {
+impl Interpolation {
     pub(super) fn kernel(self) -> FilterType {
         match self {
-            Filter::Bilinear => FilterType::Triangle,
-            Filter::Bicubic => FilterType::CatmullRom,
-            Filter::Nearest => FilterType::Nearest,
+            Interpolation::Bilinear => FilterType::Triangle,
+            Interpolation::Bicubic => FilterType::CatmullRom,
+            Interpolation::Nearest => FilterType::Nearest,
         }
     }
 }
