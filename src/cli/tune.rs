@@ -33,7 +33,7 @@ pub(super) struct TuneArgs {
 
 pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
-    let (graph, _) = args.inputs.read(&model)?;
+    let graph = args.inputs.read(&args.model, &model)?.graph;
     let Device::Gpu(device) = Device::select(&args.device.device)? else {
         return Err("kernels are tuned on a GPU device, and the CPU reference has none".into());
     };
