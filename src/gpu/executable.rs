@@ -1,11 +1,13 @@
 //! A plan made ready on a device: buffers, pipelines, bind groups and one parameter buffer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::device::Device;
 use super::memory::SharedWeights;
 use super::pipeline::{PARAMS_STRIDE, Pipeline};
 use super::reading::Staging;
+use super::shared::{Twins, image_copies, twin};
 use crate::error::GpuError;
 use crate::kernels::{Dispatch, Form};
 use crate::plan::{Action, BufferRef, Plan, Resource, padded};
@@ -21,7 +23,10 @@ pub struct Executable {
     params: wgpu::Buffer,
     constants: Vec<wgpu::Buffer>,
     pub(super) buffers: Vec<wgpu::Buffer>,
-    images: Vec<wgpu::Texture>,
+    /// Images that share their memory with a slot, by slot and elements of a texel.
+    twins: Twins,
+    /// The plan's other images.
+    images: Vec<Option<wgpu::Texture>>,
 }
 
 /// The actions of a plan tied to particular input and output buffers.
@@ -75,13 +80,18 @@ impl Executable {
         }
         let constants =
             plan.constants.iter().map(|tensor| weights.buffer(device, tensor)).collect::<Result<Vec<_>, _>>()?;
-        let buffers = plan.buffers.iter().map(|&bytes| device.intermediate(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let (buffers, twins) = device.intermediates(&plan)?;
+        let copied: BTreeSet<usize> = image_copies(&plan)
+            .filter(|&(source, image)| twin(&plan, &twins, source, image).is_none())
+            .map(|c| c.1)
+            .collect();
         let images = plan
             .images
             .iter()
-            .map(|&image| match image.constant.and_then(|constant| plan.constants.get(constant)) {
-                Some(tensor) => weights.image(device, tensor, image),
-                None => device.texture(image),
+            .enumerate()
+            .map(|(i, &image)| match image.constant.and_then(|constant| plan.constants.get(constant)) {
+                Some(tensor) => weights.image(device, tensor, image).map(Some),
+                None => copied.contains(&i).then(|| device.texture(image)).transpose(),
             })
             .collect::<Result<Vec<_>, _>>()?;
         let port_buffers = |ports: &[crate::plan::Port]| {
@@ -102,6 +112,7 @@ impl Executable {
             params,
             constants,
             buffers,
+            twins,
             images,
         };
         executable.own = executable.bind(inputs, outputs)?;
@@ -126,16 +137,26 @@ impl Executable {
         let mut bound = Bound { inputs, outputs, steps: Vec::with_capacity(self.plan.steps.len()) };
         let mut pipelines = self.pipelines.iter();
         let mut offset = 0u64;
+        // What stands for each image at present.
+        let mut images = self.images.clone();
         for step in &self.plan.steps {
             let mut actions = Vec::with_capacity(step.actions.len());
             for action in &step.actions {
+                if let Action::CopyToImage { source, image, .. } = action {
+                    let twin = twin(&self.plan, &self.twins, *source, *image);
+                    let stands = images.get_mut(*image).ok_or_else(|| missing("an image"))?;
+                    *stands = twin.or_else(|| self.images.get(*image)?.as_ref()).cloned();
+                    if twin.is_some() {
+                        continue;
+                    }
+                }
                 actions.push(match action {
                     Action::CopyToImage { source, image, texels } => {
                         let source = self.resolve(*source, &bound)?;
                         BoundAction::CopyToImage {
                             buffer: source.buffer().clone(),
                             offset: source.offset(),
-                            texture: self.image(*image)?.clone(),
+                            texture: find(&images, *image)?.clone(),
                             texel: self.plan.images.get(*image).map_or(4, |image| image.texel),
                             texels: *texels,
                         }
@@ -150,7 +171,7 @@ impl Executable {
                     }
                     Action::Dispatch { dispatch, resources } => {
                         let pipeline = pipelines.next().ok_or_else(|| missing("a pipeline"))?.clone();
-                        let group = self.bind_group(dispatch, resources, &pipeline, &bound)?;
+                        let group = self.bind_group(dispatch, resources, &pipeline, (&bound, &images))?;
                         let action = BoundAction::Dispatch {
                             pipeline,
                             group,
@@ -172,13 +193,13 @@ impl Executable {
         dispatch: &Dispatch,
         resources: &[Resource],
         pipeline: &Pipeline,
-        bound: &Bound,
+        (bound, images): (&Bound, &[Option<wgpu::Texture>]),
     ) -> Result<wgpu::BindGroup, GpuError> {
         let views: Vec<Option<wgpu::TextureView>> = resources
             .iter()
             .map(|resource| match resource {
                 Resource::Image(image) => {
-                    Ok(Some(self.image(*image)?.create_view(&wgpu::TextureViewDescriptor::default())))
+                    Ok(Some(find(images, *image)?.create_view(&wgpu::TextureViewDescriptor::default())))
                 }
                 Resource::Buffer(_) => Ok(None),
             })
@@ -239,10 +260,10 @@ impl Executable {
         };
         range.ok_or_else(|| missing("a buffer"))
     }
+}
 
-    fn image(&self, image: usize) -> Result<&wgpu::Texture, GpuError> {
-        self.images.get(image).ok_or_else(|| missing("an image"))
-    }
+fn find(images: &[Option<wgpu::Texture>], image: usize) -> Result<&wgpu::Texture, GpuError> {
+    images.get(image).and_then(Option::as_ref).ok_or_else(|| missing("an image"))
 }
 
 fn missing(what: &str) -> GpuError {

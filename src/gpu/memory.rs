@@ -10,7 +10,7 @@ use crate::plan::{Image, padded};
 use crate::tensor::{Data, Tensor, TensorType};
 
 /// Any buffer may also be a small operand that a kernel binds as uniform.
-const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+pub(super) const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::UNIFORM)
     .union(wgpu::BufferUsages::COPY_SRC)
     .union(wgpu::BufferUsages::COPY_DST);
@@ -85,21 +85,25 @@ impl Device {
     }
 
     pub(super) fn texture(&self, image: Image) -> Result<wgpu::Texture, GpuError> {
-        let format = match image.texel {
+        let usage = wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST;
+        let descriptor = image_descriptor(image, usage);
+        self.scoped("allocating an image", || self.shared.device.create_texture(&descriptor))
+    }
+}
+
+pub(super) fn image_descriptor(image: Image, usage: wgpu::TextureUsages) -> wgpu::TextureDescriptor<'static> {
+    wgpu::TextureDescriptor {
+        label: Some("operand image"),
+        size: wgpu::Extent3d { width: Form::IMAGE_WIDTH, height: image.rows, depth_or_array_layers: 1 },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: match image.texel {
             4 => wgpu::TextureFormat::Rgba32Float,
             _ => wgpu::TextureFormat::R32Float,
-        };
-        let descriptor = wgpu::TextureDescriptor {
-            label: Some("operand image"),
-            size: wgpu::Extent3d { width: Form::IMAGE_WIDTH, height: image.rows, depth_or_array_layers: 1 },
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgpu::TextureDimension::D2,
-            format,
-            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
-            view_formats: &[],
-        };
-        self.scoped("allocating an image", || self.shared.device.create_texture(&descriptor))
+        },
+        usage,
+        view_formats: &[],
     }
 }
 

@@ -8,7 +8,9 @@ mod pipeline;
 mod profile;
 mod reading;
 mod run;
+mod shared;
 mod stopwatch;
+mod vulkan;
 
 pub use cache::cache_folder;
 pub use device::{AdapterSummary, Device, ShaderChecks, adapters};

@@ -1,0 +1,138 @@
+//! Intermediate buffers, and the images that share their memory on processors, where a copy costs as much as a kernel.
+
+use std::collections::HashMap;
+
+use super::device::Device;
+use crate::error::GpuError;
+use crate::kernels::{DeviceClass, Form};
+use crate::plan::{Action, BufferRef, Image, Plan};
+
+/// Images that share their memory with a slot, by slot and elements of a texel.
+pub(super) type Twins = HashMap<(usize, u32), wgpu::Texture>;
+
+/// An image in the memory of a buffer, from the byte `offset` on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub offset: u64,
+    pub image: Image,
+}
+
+/// Bytes of a row of an image.
+pub(super) fn row_bytes(texel: u32) -> u64 {
+    u64::from(Form::IMAGE_WIDTH) * u64::from(texel) * 4
+}
+
+/// What a plan copies into images: sources and images.
+pub(super) fn image_copies(plan: &Plan) -> impl Iterator<Item = (BufferRef, usize)> {
+    plan.steps.iter().flat_map(|step| &step.actions).filter_map(|action| match action {
+        Action::CopyToImage { source, image, .. } => Some((*source, *image)),
+        _ => None,
+    })
+}
+
+/// The image in the memory of `source` that can stand for an image of the plan: nothing needs to be copied then.
+///
+/// The plan keeps a slot as it is while a step reads an image of it.
+pub(super) fn twin<'a>(plan: &Plan, twins: &'a Twins, source: BufferRef, image: usize) -> Option<&'a wgpu::Texture> {
+    let BufferRef::Slot(slot) = source else { return None };
+    twins.get(&(slot, plan.images.get(image)?.texel))
+}
+
+impl Device {
+    /// The intermediate buffers of a plan, with images of those slots that kernels read through images, as far as this device
+    /// has memory that is both.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`] when the device has no room for them.
+    pub(super) fn intermediates(&self, plan: &Plan) -> Result<(Vec<wgpu::Buffer>, Twins), GpuError> {
+        let mut keys: Vec<(usize, u32)> = image_copies(plan)
+            .filter_map(|(source, image)| match source {
+                BufferRef::Slot(slot) => Some((slot, plan.images.get(image)?.texel)),
+                _ => None,
+            })
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut twins = Twins::new();
+        let mut buffers = Vec::with_capacity(plan.buffers.len());
+        for (buffer, &bytes) in plan.buffers.iter().enumerate() {
+            let (mut here, mut windows) = (Vec::new(), Vec::new());
+            for &(slot, texel) in &keys {
+                let Some(range) = plan.slots.get(slot).filter(|range| range.buffer == buffer) else { continue };
+                let rows = range.bytes.div_ceil(row_bytes(texel)) as u32;
+                here.push((slot, texel));
+                windows.push(Window { offset: range.offset, image: Image { texel, rows, constant: None } });
+            }
+            match self.shared_memory(bytes, &windows) {
+                Some((shared, images)) => {
+                    buffers.push(shared);
+                    twins.extend(here.into_iter().zip(images));
+                }
+                None => buffers.push(self.intermediate(bytes)?),
+            }
+        }
+        Ok((buffers, twins))
+    }
+
+    /// A buffer of at least `bytes` with images in its memory. `None` where there are no windows, on devices other than
+    /// processors, and where the driver lays images out in another way than buffers.
+    fn shared_memory(&self, bytes: u64, windows: &[Window]) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
+        let traits = &self.shared.traits;
+        let fits = windows.iter().all(|window| window.image.rows <= traits.max_texture_side);
+        if traits.class != DeviceClass::Cpu || windows.is_empty() || !fits {
+            return None;
+        }
+        // Images are whole rows.
+        let end = |window: &Window| window.offset + u64::from(window.image.rows) * row_bytes(window.image.texel);
+        let bytes = windows.iter().map(end).fold(bytes, u64::max);
+        self.scoped("sharing memory", || {
+            let (buffer, images) = super::vulkan::wrap(&self.shared.device, bytes, windows)?;
+            let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            // What an image holds is defined from the time on when it has its layout.
+            let state = wgpu::wgt::TextureUses::STORAGE_READ_ONLY;
+            let transition = |texture| wgpu::wgt::TextureTransition { texture, selector: None, state };
+            encoder.transition_resources(std::iter::empty(), images.iter().map(transition));
+            encoder.clear_buffer(&buffer, 0, None);
+            self.shared.queue.submit([encoder.finish()]);
+            Some((buffer, images))
+        })
+        .ok()?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gpu::executable::{BoundAction, Executable};
+    use crate::gpu::{ShaderChecks, SharedWeights};
+    use crate::graph::Graph;
+    use crate::kernels::preferred;
+    use crate::ops::Conv;
+    use crate::plan::plan;
+    use crate::tensor::{Tensor, TensorType, Window as Taps};
+
+    #[test]
+    fn only_inputs_are_copied_into_images_on_lavapipe() {
+        let Ok(device) = pollster::block_on(Device::request("llvmpipe", ShaderChecks::Off)) else {
+            return eprintln!("skipped: there is no llvmpipe");
+        };
+        let mut graph = Graph::new();
+        let mut last = graph.input("x", TensorType::f32([1, 31, 43, 8]));
+        for (name, weight) in [("a", 0.5), ("b", 0.25), ("c", -1.0)] {
+            let w = graph.constant(name, Tensor::full([1, 1, 8, 8], weight));
+            last = graph.node(name, Conv::new(Taps::unit(2), 1), &[last, w]).unwrap();
+        }
+        graph.output("y", last);
+        let planned = Arc::new(plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits())).unwrap());
+        assert_eq!(image_copies(&planned).count(), 3);
+        let executable = Executable::compile(&device, planned, &SharedWeights::default(), &|_, _| {}).unwrap();
+        let copies = |action: &&BoundAction| matches!(action, BoundAction::CopyToImage { .. });
+        assert_eq!(executable.own.steps.iter().flatten().filter(copies).count(), 1);
+        for x in [1.0, 3.0] {
+            let outputs = executable.run(&[Tensor::full([1, 31, 43, 8], x)]).unwrap();
+            assert_eq!(outputs, [Tensor::full([1, 31, 43, 8], -64.0 * x)]);
+        }
+    }
+}
