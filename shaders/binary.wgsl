@@ -13,6 +13,18 @@ fn apply(a: T, b: T) -> T {
 {% elif function == "max" %}    return select(b, a, (a >= b) | ({{ is_nan("a", T) }}));
 {% elif function == "min" %}    return select(b, a, (a <= b) | ({{ is_nan("a", T) }}));
 {% elif function == "prelu" %}    return select(a * b, a, a >= T(0.0));
+{% elif function == "pow" %}
+    // Drivers give `pow` for bases above 0 only, and differ at the ends of the logarithm.
+    let size = abs(a);
+    let whole = floor(b) == b;
+    let odd = whole & (floor(b * 0.5) != b * 0.5);
+    let end = (size == T(0.0)) | (size > T(3.4028234e38));
+    let grows = (size > T(1.0)) == (b > T(0.0));
+    let at_end = select(T(0.0), select(T(1.0) / size, size, size > T(1.0)), grows);
+    let power = select(exp2(b * log2(select(size, T(1.0), end))), at_end, end);
+    let signed = select(select(sqrt(a), select(power, -power, odd), whole | end), power, a >= T(0.0));
+    let kept = select(select(signed, b, {{ is_nan("b", T) }}), a, {{ is_nan("a", T) }});
+    return select(kept, T(1.0), (b == T(0.0)) | (a == T(1.0)));
 {% elif function == "equal" %}    return select(T(0.0), T(1.0), a == b);
 {% elif function == "less" %}    return select(T(0.0), T(1.0), a < b);
 {% elif function == "less_equal" %}    return select(T(0.0), T(1.0), a <= b);

@@ -74,6 +74,8 @@ fn derivative(x: T) -> T {
 {% elif n == "sqrt" %}    return 0.5 / sqrt(x);
 {% elif n == "square" %}    return 2.0 * x;
 {% elif n == "reciprocal" %}    return -1.0 / (x * x);
+{% elif n == "erf" %}    return 1.12837917 * exp(-x * x);
+{% elif n == "floor" or n == "ceil" or n == "round" or n == "sign" or n == "is_nan" %}    return T(0.0);
 {% else %}    this function has no WGSL: {{ n }}
 {% endif %}
 }

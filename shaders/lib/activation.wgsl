@@ -111,6 +111,20 @@
 {% elif n == "sqrt" %}    return sqrt(x);
 {% elif n == "square" %}    return x * x;
 {% elif n == "reciprocal" %}    return {{ T }}(1.0) / x;
+{% elif n == "floor" %}    return {{ keep_nan("floor", "x", T) }};
+{% elif n == "ceil" %}    return {{ keep_nan("ceil", "x", T) }};
+{% elif n == "round" %}    return {{ keep_nan("round", "x", T) }};
+{% elif n == "sign" %}    return {{ keep_nan("sign", "x", T) }};
+{% elif n == "is_nan" %}    return select({{ T }}(0.0), {{ T }}(1.0), {{ is_nan("x", T) }});
+{% elif n == "erf" %}
+    // After Abramowitz and Stegun 7.1.26 (error below 1.5e-7); near 0, where that cancels, the Taylor series.
+    let a = abs(x);
+    let t = {{ T }}(1.0) / ({{ T }}(1.0) + 0.3275911 * a);
+    let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * exp(-a * a);
+    let s = x * x;
+    let series = 1.12837917 * x * ({{ T }}(1.0) - s * ({{ T }}(1.0 / 3.0) - s * ({{ T }}(0.1) - s * ({{ T }}(1.0 / 42.0) - s / 216.0))));
+    let outer = select({{ T }}(1.0) - tail, tail - {{ T }}(1.0), x < {{ T }}(0.0));
+    return select(select(outer, series, a < {{ T }}(0.3)), x, {{ is_nan("x", T) }});
 {% else %}    this function has no WGSL: {{ n }}
 {% endif %}
 {% endmacro %}

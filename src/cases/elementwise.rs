@@ -1,10 +1,10 @@
 //! Cases of functions of one and two elements.
 
 use super::{Fill, OpCase};
-use crate::ops::{Binary, BinaryFn, Unary, UnaryFn};
+use crate::ops::{Binary, BinaryFn, Select, Unary, UnaryFn};
 
 /// Every function of one element, with parameters at which it behaves differently.
-pub(super) const UNARY: [UnaryFn; 42] = [
+pub(super) const UNARY: [UnaryFn; 48] = [
     UnaryFn::Relu,
     UnaryFn::Relu6,
     UnaryFn::ReluGeneral { max_value: f32::INFINITY, negative_slope: 0.1, threshold: -0.5 },
@@ -43,6 +43,12 @@ pub(super) const UNARY: [UnaryFn; 42] = [
     UnaryFn::Sqrt,
     UnaryFn::Square,
     UnaryFn::Reciprocal,
+    UnaryFn::Floor,
+    UnaryFn::Ceil,
+    UnaryFn::Round,
+    UnaryFn::Sign,
+    UnaryFn::Erf,
+    UnaryFn::IsNan,
     UnaryFn::Elu { alpha: 0.3 },
     UnaryFn::Clip { low: f32::NEG_INFINITY, high: 0.5 },
     UnaryFn::Clip { low: 0.5, high: f32::INFINITY },
@@ -91,6 +97,8 @@ pub(super) fn cases() -> Vec<OpCase> {
             case("special", &[11, 7, 5], &[7, 5], Fill::Special),
         ]);
     }
+    cases.extend(powers());
+    cases.extend(choices());
     let function = BinaryFn::Sub;
     for (what, a, b) in [
         ("scalar first", &[][..], &[2, 13, 5][..]),
@@ -107,4 +115,35 @@ pub(super) fn cases() -> Vec<OpCase> {
         cases.push(OpCase::new(format!("binary/{what}"), Binary { function }, &[a, b]));
     }
     cases
+}
+
+fn powers() -> Vec<OpCase> {
+    let case = |what: &str, a: &[usize], b: &[usize], fills: [Fill; 2]| {
+        let case = OpCase::new(format!("binary/Pow {what}"), Binary { function: BinaryFn::Pow }, &[a, b]);
+        OpCase { fills: fills.to_vec(), ..case }
+    };
+    vec![
+        case("of positive numbers", &[3, 5, 7], &[3, 5, 7], [Fill::Positive, Fill::Signed]),
+        case("by channel", &[2, 7, 5, 12], &[12], [Fill::Positive, Fill::Signed]),
+        case("by whole numbers", &[2, 7, 5, 13], &[13], [Fill::Signed, Fill::Few]),
+        case("of -1, 0 and 1", &[13, 5], &[13, 5], [Fill::Few, Fill::Few]),
+        case("of negative numbers", &[127], &[127], [Fill::Signed, Fill::Signed]),
+        case("special", &[11, 7, 5], &[7, 5], [Fill::Special, Fill::Special]),
+    ]
+}
+
+fn choices() -> Vec<OpCase> {
+    let case = |what: &str, shapes: [&[usize]; 3], fill| {
+        let case = OpCase::new(format!("select/{what}"), Select, &shapes);
+        OpCase { fills: vec![Fill::Few, fill, fill], ..case }
+    };
+    vec![
+        case("of one shape", [&[3, 5, 7], &[3, 5, 7], &[3, 5, 7]], Fill::Signed),
+        case("of scalars", [&[2, 13, 5], &[], &[]], Fill::Signed),
+        case("by a scalar", [&[], &[13, 5], &[13, 5]], Fill::Signed),
+        case("by channel", [&[12], &[2, 7, 5, 12], &[2, 1, 1, 12]], Fill::Signed),
+        case("of odd channels", [&[2, 7, 5, 13], &[13], &[2, 1, 1, 13]], Fill::Signed),
+        case("over many axes", [&[2, 1, 3, 1, 5], &[1, 4, 1, 6, 1], &[4, 3, 1, 5]], Fill::Signed),
+        case("of infinities", [&[11, 7, 5], &[11, 7, 5], &[7, 5]], Fill::Special),
+    ]
 }

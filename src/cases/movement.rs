@@ -1,7 +1,7 @@
 //! Cases of ops that move elements: slices, concatenations, permutations, expansions, padding and resampling.
 
 use super::{Fill, OpCase};
-use crate::ops::{Concat, Dim, Expand, Pad, PadMode, Resize, ResizeMode, Slice, SliceAxis, Transpose};
+use crate::ops::{Concat, Dim, Expand, Gather, Pad, PadMode, Resize, ResizeMode, Slice, SliceAxis, Transpose};
 
 pub(super) fn cases() -> Vec<OpCase> {
     let mut cases = slices();
@@ -10,6 +10,7 @@ pub(super) fn cases() -> Vec<OpCase> {
     cases.extend(expansions());
     cases.extend(pads());
     cases.extend(resampling());
+    cases.extend(lookups());
     cases
 }
 
@@ -35,6 +36,21 @@ fn slices() -> Vec<OpCase> {
             &[(0, 1, None, 1), (2, 1, None, 1), (4, 1, None, 1), (6, 1, None, 1)],
             &[3, 2, 3, 2, 3, 2, 3],
         ),
+    ]
+}
+
+fn lookups() -> Vec<OpCase> {
+    let case = |id: &str, axis: usize, x: &[usize], positions: &[usize], fill| {
+        let case = OpCase::new(format!("gather/{id}"), Gather { axis }, &[x, positions]);
+        OpCase { fills: vec![Fill::Signed, fill], ..case }
+    };
+    vec![
+        case("rows of whole vectors", 0, &[7, 12], &[13], Fill::Few),
+        case("odd rows", 0, &[7, 13], &[3, 5], Fill::Few),
+        case("channels", 3, &[2, 5, 7, 13], &[127], Fill::Few),
+        case("an axis between", 1, &[3, 2, 8], &[5], Fill::Few),
+        case("one position", 1, &[3, 127], &[], Fill::Few),
+        case("positions outside", 0, &[1, 4], &[13], Fill::Few),
     ]
 }
 

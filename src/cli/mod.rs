@@ -11,6 +11,7 @@ mod explain;
 mod info;
 mod inputs;
 mod onnx_inputs;
+mod onnx_table;
 mod onnx_test;
 mod picture_folder;
 mod pictures;
@@ -44,7 +45,7 @@ struct Cli {
 enum Verb {
     /// List adapters with their device class, features, limits and driver.
     Info(info::InfoArgs),
-    /// Show what every layer of a model does, in one table, with notes on what is probably not meant.
+    /// Show what every layer of a model (or node of an ONNX file) does, in one table, with notes on what is probably not meant.
     Summary(summary::SummaryArgs),
     /// Run a model on .npy arrays or pictures and write its outputs as .npy.
     Run(run::RunArgs),

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Failure;
 use super::inputs::{Reader, named};
 use crate::graph::Graph;
-use crate::import::onnx::{Given, HostTensor, OnnxModel};
+use crate::import::onnx::{Elem, Given, HostTensor, OnnxModel};
 use crate::tensor::Tensor;
 
 type Inputs = BTreeMap<String, Tensor>;
@@ -20,16 +20,8 @@ pub(super) fn read(
     batch: Option<usize>,
     reader: &mut Reader<'_>,
 ) -> Result<(Graph, Inputs), Failure> {
-    let (mut inputs, mut given) = (Inputs::new(), BTreeMap::new());
-    for input in model.inputs() {
-        let open = |(axis, size): (usize, &Option<usize>)| size.or((axis == 0).then_some(batch.unwrap_or(1)));
-        let shape: Option<Vec<usize>> = input.shape.iter().enumerate().map(open).collect();
-        given.extend(shape.map(|shape| (input.name.clone(), Given::Shape(shape))));
-    }
+    let (mut inputs, mut given) = (Inputs::new(), given_shapes(model, shapes, batch, None)?);
     let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
-    for (name, shape) in sizes(&names, shapes)? {
-        given.insert(name, Given::Shape(shape));
-    }
     for argument in files {
         let (position, file) = named("input", &names, argument)?;
         let input = &model.inputs()[position];
@@ -44,7 +36,7 @@ pub(super) fn read(
         given.insert(input.name.clone(), Given::Tensor(host));
         inputs.insert(input.name.clone(), tensor);
     }
-    let graph = model.graph(&given)?.graph;
+    let graph = graph_of(model, given)?;
     inputs.retain(|name, _| graph.inputs().iter().any(|&id| graph.value(id).name == *name));
     for &id in graph.inputs() {
         let value = graph.value(id);
@@ -65,4 +57,40 @@ pub(super) fn sizes(names: &[&str], arguments: &[String]) -> Result<BTreeMap<Str
         sizes.insert(names[position].to_string(), list);
     }
     Ok(sizes)
+}
+
+/// The shapes of `NAME=1,3,224,224` arguments, and of the inputs that the file leaves open in their first axis only, which is
+/// the batch, or in axes that `open` stands in for.
+pub(super) fn given_shapes(
+    model: &OnnxModel,
+    shapes: &[String],
+    batch: Option<usize>,
+    open: Option<usize>,
+) -> Result<BTreeMap<String, Given>, Failure> {
+    let mut given = BTreeMap::new();
+    for input in model.inputs() {
+        let size = |(axis, size): (usize, &Option<usize>)| size.or(if axis == 0 { batch.or(Some(1)) } else { open });
+        let shape: Option<Vec<usize>> = input.shape.iter().enumerate().map(size).collect();
+        given.extend(shape.map(|shape| (input.name.clone(), Given::Shape(shape))));
+    }
+    let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
+    given.extend(sizes(&names, shapes)?.into_iter().map(|(name, shape)| (name, Given::Shape(shape))));
+    Ok(given)
+}
+
+/// The graph. Integers that `f32` holds exactly, pictures above all, go in when it runs unless an op must know them before.
+fn graph_of(model: &OnnxModel, given: BTreeMap<String, Given>) -> Result<Graph, Failure> {
+    let small = |given: &Given| match given {
+        Given::Tensor(tensor) if matches!(tensor.elem, Elem::U8 | Elem::I8 | Elem::U16 | Elem::I16 | Elem::Bool) => {
+            Given::Shape(tensor.shape.clone())
+        }
+        other => other.clone(),
+    };
+    let later: BTreeMap<String, Given> = given.iter().map(|(name, given)| (name.clone(), small(given))).collect();
+    if later != given
+        && let Ok(graph) = model.graph(&later)
+    {
+        return Ok(graph.graph);
+    }
+    Ok(model.graph(&given)?.graph)
 }

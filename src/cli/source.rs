@@ -67,10 +67,11 @@ impl ModelArg {
     pub(super) fn load(&self) -> Result<Model, Failure> {
         match self.source()? {
             Source::Layers(model) => Ok(*model),
-            Source::Onnx(_) => {
-                Err(format!("{}: an ONNX file has no layers; it can be run, checked, explained and timed", self.model)
-                    .into())
-            }
+            Source::Onnx(_) => Err(format!(
+                "{}: an ONNX file has no layers; it can be summed up, run, checked, explained and timed",
+                self.model
+            )
+            .into()),
         }
     }
 

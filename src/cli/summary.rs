@@ -1,11 +1,13 @@
-//! `wgconv summary`: what every layer of a model does.
+//! `wgconv summary`: what every layer, or every node of an ONNX file, does.
 
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::source::ModelArg;
+use super::onnx_inputs::given_shapes;
+use super::source::{ModelArg, Source};
 use super::{Failure, Output};
+use crate::layers::OPEN_AXIS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -25,6 +27,9 @@ pub(super) struct SummaryArgs {
     /// Batch size for multiply-accumulates and activation bytes.
     #[arg(long, default_value_t = 1, value_name = "N")]
     batch: usize,
+    /// ONNX models: sizes of an input whose axes are open; else its first axis is the batch, and others count as 224.
+    #[arg(long = "input-shape", value_name = "NAME=1,3,224,224")]
+    shapes: Vec<String>,
     /// Show the layers inside nested models.
     #[arg(long)]
     expand_nested: bool,
@@ -33,8 +38,15 @@ pub(super) struct SummaryArgs {
 }
 
 pub(super) fn run(args: &SummaryArgs) -> Result<ExitCode, Failure> {
-    let model = args.model.load()?;
-    let summary = model.summary(args.batch)?;
+    let summary = match args.model.source()? {
+        Source::Layers(_) if !args.shapes.is_empty() => {
+            return Err("--input-shape is for ONNX models; work of others is counted for --batch".into());
+        }
+        Source::Layers(model) => model.summary(args.batch)?,
+        Source::Onnx(model) => {
+            model.summary(&given_shapes(&model, &args.shapes, Some(args.batch), Some(OPEN_AXIS))?)?
+        }
+    };
     let output = Output { json: args.output.json || args.format == Format::Json };
     let text = match args.format {
         Format::Text | Format::Json => summary.text(args.expand_nested),

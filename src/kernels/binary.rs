@@ -58,7 +58,7 @@ mod tests {
     use crate::ops::{Binary, BinaryFn};
     use crate::tensor::TensorType;
 
-    const FUNCTIONS: [BinaryFn; 12] = [
+    const FUNCTIONS: [BinaryFn; 13] = [
         BinaryFn::Add,
         BinaryFn::Sub,
         BinaryFn::Mul,
@@ -66,6 +66,7 @@ mod tests {
         BinaryFn::Max,
         BinaryFn::Min,
         BinaryFn::Prelu,
+        BinaryFn::Pow,
         BinaryFn::Equal,
         BinaryFn::Less,
         BinaryFn::LessEqual,

@@ -3,10 +3,10 @@
 use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
     conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_lane, dense_lane,
-    depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, matmul, matmul_tile, moments,
-    normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize,
-    resize_grad, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose, transpose_tile, unary,
-    unary_grad, update,
+    depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, gather, matmul, matmul_tile,
+    moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce,
+    resize, resize_grad, select, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose,
+    transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -29,6 +29,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("depthwise_grad_filter", include_str!("../../shaders/depthwise_grad_filter.wgsl")),
     ("depthwise_transpose", include_str!("../../shaders/depthwise_transpose.wgsl")),
     ("expand", include_str!("../../shaders/expand.wgsl")),
+    ("gather", include_str!("../../shaders/gather.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_tile", include_str!("../../shaders/matmul_tile.wgsl")),
     ("normalize", include_str!("../../shaders/normalize.wgsl")),
@@ -38,6 +39,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("pool", include_str!("../../shaders/pool.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("resize", include_str!("../../shaders/resize.wgsl")),
+    ("select", include_str!("../../shaders/select.wgsl")),
     ("slice", include_str!("../../shaders/slice.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("transpose", include_str!("../../shaders/transpose.wgsl")),
@@ -100,6 +102,8 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::Concat(_) => &[concat::KERNEL],
         Op::Slice(_) => &[slice::KERNEL],
         Op::Expand(_) => &[expand::KERNEL],
+        Op::Select(_) => &[select::KERNEL],
+        Op::Gather(_) => &[gather::KERNEL],
         Op::Conv(_) => &[
             dense_lane::KERNEL,
             pointwise_lane::KERNEL,

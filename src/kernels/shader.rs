@@ -152,6 +152,12 @@ mod tests {
             UnaryFn::Sqrt,
             UnaryFn::Square,
             UnaryFn::Reciprocal,
+            UnaryFn::Floor,
+            UnaryFn::Ceil,
+            UnaryFn::Round,
+            UnaryFn::Sign,
+            UnaryFn::Erf,
+            UnaryFn::IsNan,
         ];
         for function in functions {
             let op = Op::from(Unary { function });

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Gradient, GradientSite, OpSpec, UnaryFn, expect_f32, output, types, values};
+use super::{Cost, Gradient, GradientSite, OpSpec, Select, UnaryFn, expect_f32, output, types, values};
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, Shape, Tensor, TensorType};
 
@@ -24,6 +24,8 @@ pub enum BinaryFn {
     Min,
     /// `a` where `a >= 0`, else `a * b` (PReLU with slope `b`).
     Prelu,
+    /// `a` to the power of `b`; NaN where that is no real number.
+    Pow,
     /// 1 where `a == b`, else 0.
     Equal,
     /// 1 where `a < b`, else 0.
@@ -65,6 +67,7 @@ impl BinaryFn {
                     a * b
                 }
             }
+            BinaryFn::Pow => a.powf(b),
             BinaryFn::Equal => f64::from(a == b),
             BinaryFn::Less => f64::from(a < b),
             BinaryFn::LessEqual => f64::from(a <= b),
@@ -174,6 +177,23 @@ impl OpSpec for Binary {
                     db = Some(site.product(dy, below)?);
                 }
             }
+            BinaryFn::Pow => {
+                if wants_a {
+                    let less = site.unary(UnaryFn::Affine { scale: 1.0, offset: -1.0 }, b)?;
+                    let power = site.binary(BinaryFn::Pow, a, less)?;
+                    let slope = site.product(power, b)?;
+                    da = Some(site.product(dy, slope)?);
+                }
+                if wants_b {
+                    // By the exponent only positive bases have a slope; TensorFlow takes 0 for the others.
+                    let zero = site.scalar(0.0);
+                    let positive = site.binary(BinaryFn::Greater, a, zero)?;
+                    let logarithm = site.unary(UnaryFn::Log, a)?;
+                    let logarithm = site.emit(Select, &[positive, logarithm, zero])?;
+                    let slope = site.product(site.outputs[0], logarithm)?;
+                    db = Some(site.product(dy, slope)?);
+                }
+            }
             BinaryFn::Equal | BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Greater | BinaryFn::GreaterEqual => {
                 return Ok(Gradient::NotDifferentiable("a comparison jumps between 0 and 1"));
             }
@@ -196,6 +216,7 @@ impl OpSpec for Binary {
     fn accuracy(&self, _inputs: &[TensorType]) -> Accuracy {
         match self.function {
             BinaryFn::Max | BinaryFn::Min => Accuracy::Exact,
+            BinaryFn::Pow => Accuracy::Transcendental,
             _ => Accuracy::Elementwise,
         }
     }

@@ -11,6 +11,7 @@ mod conv_grad_filter;
 mod conv_transpose;
 mod cost;
 mod expand;
+mod gather;
 mod gradient;
 mod matmul;
 mod moments;
@@ -24,6 +25,7 @@ mod reduce;
 mod reshape;
 mod resize;
 mod resize_grad;
+mod select;
 mod slice;
 mod slice_grad;
 mod softmax;
@@ -40,6 +42,7 @@ pub use conv_grad_filter::{ConvGradFilter, ConvGradFilterSite};
 pub use conv_transpose::{ConvTranspose, ConvTransposeSite, TransposeAxis};
 pub use cost::Cost;
 pub use expand::Expand;
+pub use gather::Gather;
 pub use gradient::{Gradient, GradientBuilder, GradientSite, Operand};
 pub use matmul::{MatMul, MatMulSite};
 pub use moments::Moments;
@@ -53,6 +56,7 @@ pub use reduce::{Reduce, ReduceFn};
 pub use reshape::{Dim, Reshape};
 pub use resize::{Resize, ResizeMode};
 pub use resize_grad::ResizeGrad;
+pub use select::Select;
 pub use slice::{Slice, SliceAxis};
 pub use slice_grad::SliceGrad;
 pub use softmax::{Softmax, SoftmaxKind};
@@ -154,6 +158,10 @@ ops! {
     Resize,
     /// Repetition along axes of size 1.
     Expand,
+    /// A choice between two operands.
+    Select,
+    /// Elements along an axis by their positions.
+    Gather,
     /// Mean and variance of each channel.
     Moments,
     /// Random numbers by position.

@@ -125,6 +125,18 @@ pub enum UnaryFn {
     Square,
     /// `1 / x`.
     Reciprocal,
+    /// The largest whole number that is not above `x`.
+    Floor,
+    /// The smallest whole number that is not below `x`.
+    Ceil,
+    /// The nearest whole number; halves go to the even one.
+    Round,
+    /// -1, 0 or 1.
+    Sign,
+    /// The error function.
+    Erf,
+    /// 1 where `x` is NaN, else 0.
+    IsNan,
 }
 
 impl UnaryFn {
@@ -242,7 +254,19 @@ impl UnaryFn {
             UnaryFn::Sqrt => x.sqrt(),
             UnaryFn::Square => x * x,
             UnaryFn::Reciprocal => 1.0 / x,
+            UnaryFn::Floor => x.floor(),
+            UnaryFn::Ceil => x.ceil(),
+            UnaryFn::Round => x.round_ties_even(),
+            UnaryFn::Sign if x == 0.0 => x,
+            UnaryFn::Sign => x.signum(),
+            UnaryFn::Erf => libm::erf(x),
+            UnaryFn::IsNan => f64::from(x.is_nan()),
         }
+    }
+
+    /// Whether the function is made of steps, between which nothing changes.
+    pub fn is_stepped(self) -> bool {
+        matches!(self, UnaryFn::Floor | UnaryFn::Ceil | UnaryFn::Round | UnaryFn::Sign | UnaryFn::IsNan)
     }
 
     /// Accuracy class of the function by itself.
@@ -250,6 +274,7 @@ impl UnaryFn {
         match self {
             UnaryFn::Relu | UnaryFn::Relu6 | UnaryFn::Neg | UnaryFn::Abs | UnaryFn::Clip { .. } => Accuracy::Exact,
             UnaryFn::HardTanh | UnaryFn::HardShrink { .. } | UnaryFn::Threshold { .. } => Accuracy::Exact,
+            stepped if stepped.is_stepped() => Accuracy::Exact,
             UnaryFn::ReluGeneral { .. }
             | UnaryFn::LeakyRelu { .. }
             | UnaryFn::HardSilu
@@ -295,6 +320,9 @@ impl OpSpec for Unary {
         match self.function {
             UnaryFn::Affine { scale, .. } => GradientSite::only(site.scaled(dy, scale)?),
             UnaryFn::Neg => GradientSite::only(site.scaled(dy, -1.0)?),
+            stepped if stepped.is_stepped() => {
+                Ok(Gradient::NotDifferentiable("its function is made of steps, between which nothing changes"))
+            }
             function => {
                 let source = if function.derives_from_output() { site.outputs[0] } else { site.inputs[0] };
                 GradientSite::only(site.emit(UnaryGrad { function }, &[source, dy])?)

@@ -127,6 +127,8 @@ impl UnaryFn {
             UnaryFn::Sqrt => 0.5 / x.sqrt(),
             UnaryFn::Square => 2.0 * x,
             UnaryFn::Reciprocal => -1.0 / (x * x),
+            UnaryFn::Erf => std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp(),
+            UnaryFn::Floor | UnaryFn::Ceil | UnaryFn::Round | UnaryFn::Sign | UnaryFn::IsNan => 0.0,
         }
     }
 }
@@ -179,7 +181,7 @@ mod tests {
     use super::*;
 
     /// Every function, at the parameters that Keras uses.
-    const FUNCTIONS: [UnaryFn; 38] = [
+    const FUNCTIONS: [UnaryFn; 40] = [
         UnaryFn::Relu,
         UnaryFn::Relu6,
         UnaryFn::ReluGeneral { max_value: 2.0, negative_slope: 0.25, threshold: 0.5 },
@@ -218,6 +220,8 @@ mod tests {
         UnaryFn::Reciprocal,
         UnaryFn::Clip { low: f32::NEG_INFINITY, high: 1.0 },
         UnaryFn::Elu { alpha: 0.5 },
+        UnaryFn::Erf,
+        UnaryFn::Round,
     ];
 
     #[test]

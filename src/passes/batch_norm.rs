@@ -1,4 +1,4 @@
-//! Batch normalisation after a convolution becomes part of its weights and bias.
+//! Batch normalisation after a convolution becomes part of its weights and bias, and one after another part of that.
 
 use super::FoldCache;
 use crate::error::{GraphError, ShapeError};
@@ -6,7 +6,7 @@ use crate::graph::{Rewrite, Site, ValueId};
 use crate::ops::{BatchNorm, Epilogue, Filters, Op};
 use crate::tensor::Tensor;
 
-/// Folds `BatchNorm` into the `Conv` or `ConvTranspose` before it.
+/// Folds `BatchNorm` into the `Conv`, `ConvTranspose` or `BatchNorm` before it.
 pub(super) struct FoldBatchNorm<'a> {
     pub cache: &'a FoldCache,
 }
@@ -27,6 +27,9 @@ impl Rewrite for FoldBatchNorm<'_> {
         let Op::BatchNorm(norm) = &site.node.op else { return Ok(None) };
         let norm = norm.clone();
         let x = site.inputs[0];
+        if let Some(merged) = self.merge(site, &norm)? {
+            return Ok(Some(merged));
+        }
         let wanted = |op: &Op| match op {
             Op::Conv(_) | Op::ConvTranspose(_) => Some(op.clone()),
             _ => None,
@@ -97,6 +100,48 @@ impl Rewrite for FoldBatchNorm<'_> {
         let convolution = site.graph().producer(x).map(|node| node.name.clone()).unwrap_or_default();
         site.applied.push(format!("folded into the weights and bias of `{convolution}`"));
         site.emit_named(convolution, folded, &[sources[0], weights, bias]).map(Some)
+    }
+}
+
+impl FoldBatchNorm<'_> {
+    /// Of two batch normalisations in a row, both constant, the first one takes the other's factors.
+    fn merge(&self, site: &mut Site<'_>, norm: &BatchNorm) -> Result<Option<ValueId>, GraphError> {
+        let x = site.inputs[0];
+        let wanted = |op: &Op| match op {
+            Op::BatchNorm(first) if first.axis == norm.axis => Some(first.clone()),
+            _ => None,
+        };
+        let Some((first, sources)) = site.producer(x, wanted) else { return Ok(None) };
+        let constants = |ids: &[ValueId]| -> Option<Vec<Tensor>> {
+            ids.iter().map(|&id| site.graph().as_constant(id).cloned()).collect()
+        };
+        let (Some(own), Some(others)) = (constants(&site.inputs[1..]), constants(&sources[1..3])) else {
+            return Ok(None);
+        };
+        if site.uses(x) != 1 {
+            return Ok(None);
+        }
+        let failed = |source| GraphError::Node { node: site.node.name.clone(), source };
+        let scales = scales(norm, &own).map_err(failed)?;
+        let from: Vec<&Tensor> = own.iter().chain(&others).collect();
+        let mut merged = Vec::with_capacity(2);
+        for (which, old) in ["gamma", "beta"].into_iter().zip(&others) {
+            let compute = || {
+                let old = old.f32s().map_err(tensor_error)?;
+                let value = |(&old, &(scale, offset)): (&f32, &(f64, f64))| {
+                    (f64::from(old) * scale + if which == "beta" { offset } else { 0.0 }) as f32
+                };
+                Tensor::from_f32([scales.len()], old.iter().zip(&scales).map(value).collect()).map_err(tensor_error)
+            };
+            merged.push(self.cache.get(&format!("merged {which} {norm:?}"), &from, compute).map_err(failed)?);
+        }
+        let before = site.graph().producer(x).map(|node| node.name.clone()).unwrap_or_default();
+        site.applied.push(format!("merged into the batch normalisation `{before}`"));
+        let mut inputs = sources;
+        for (input, tensor) in inputs[1..3].iter_mut().zip(merged) {
+            *input = site.constant(format!("{before}/merged"), tensor);
+        }
+        site.emit_named(before, first, &inputs).map(Some)
     }
 }
 

@@ -6,6 +6,7 @@ mod epilogues;
 mod padding;
 mod shared_kernels;
 mod simplify;
+mod spelled;
 mod transposes;
 
 use serde::Serialize;
@@ -51,6 +52,7 @@ pub fn optimize(graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), Grap
             &simplify::Simplify,
             &transposes::SinkTransposes,
             &padding::FoldPadding,
+            &spelled::RecognizeSpelledOut,
             &batch_norm::FoldBatchNorm { cache },
             &epilogues::AttachEpilogues,
             &shared_kernels::RecognizeSharedKernels,

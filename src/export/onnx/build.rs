@@ -381,7 +381,7 @@ impl Builder {
             name: of_nodes.take(node.name),
             op_type: node.op.into(),
             attribute: node.attributes,
-            domain: String::new(),
+            ..NodeProto::default()
         };
         let orders = self.orders.iter().filter(|(value, wanted, _)| named(*value) == *wanted);
         let orders = orders.map(|(_, wanted, order)| (wanted.clone(), order.clone())).collect();

@@ -153,6 +153,15 @@ impl Chain<'_, '_> {
             UnaryFn::Sqrt => self.only("Sqrt"),
             UnaryFn::Square => self.node("Mul", &[x, x]),
             UnaryFn::Reciprocal => self.only("Reciprocal"),
+            UnaryFn::Floor => self.only("Floor"),
+            UnaryFn::Ceil => self.only("Ceil"),
+            UnaryFn::Round => self.only("Round"),
+            UnaryFn::Sign => self.only("Sign"),
+            UnaryFn::Erf => self.only("Erf"),
+            UnaryFn::IsNan => {
+                let nan = self.only("IsNaN");
+                self.t.build.emit("Cast", &[nan], vec![int("to", 1)])
+            }
         }
     }
 }
@@ -184,6 +193,7 @@ pub(super) fn binary(
         BinaryFn::Min => ("Min", false),
         BinaryFn::Prelu if t.build.sizes(a) == sizes => ("PRelu", false),
         BinaryFn::Prelu => return Err("a slope that is larger than what it is for".into()),
+        BinaryFn::Pow => ("Pow", false),
         BinaryFn::Equal => ("Equal", true),
         BinaryFn::Less => ("Less", true),
         BinaryFn::LessEqual => ("LessOrEqual", true),
@@ -194,5 +204,16 @@ pub(super) fn binary(
     if compares {
         y = t.build.emit("Cast", &[y], vec![int("to", 1)]);
     }
+    Ok(t.build.value(sizes, order, y))
+}
+
+/// A choice between two values that broadcast to `sizes`.
+pub(super) fn select(t: &mut Translator<'_>, inputs: [Known; 3], sizes: Vec<Option<usize>>) -> Result<Known, String> {
+    let order = t.build.common(&inputs);
+    let [condition, a, b] = inputs;
+    let (condition, a, b) =
+        (t.build.beside(condition, &order)?, t.build.beside(a, &order)?, t.build.beside(b, &order)?);
+    let condition = t.build.emit("Cast", &[condition], vec![int("to", 9)]);
+    let y = t.build.emit("Where", &[condition, a, b], vec![]);
     Ok(t.build.value(sizes, order, y))
 }

@@ -107,6 +107,7 @@ fn finished(graph: GraphProto, orders: Option<&BTreeMap<String, WeightOrder>>) -
         graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props: orders.into_iter().collect(),
+        ..ModelProto::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::build::{Known, Name, Target, identity, int, place_of, text};
 use super::translate::Translator;
 use crate::graph::Node;
-use crate::ops::{Concat, Dim, Expand, Pad, PadMode, Reshape, Resize, ResizeMode, Slice};
+use crate::ops::{Concat, Dim, Expand, Gather, Pad, PadMode, Reshape, Resize, ResizeMode, Slice};
 
 pub(super) fn reshape(t: &mut Translator<'_>, node: &Node, op: &Reshape) -> Result<Known, String> {
     let x = t.input(node, 0)?;
@@ -28,6 +28,16 @@ pub(super) fn reshape(t: &mut Translator<'_>, node: &Node, op: &Reshape) -> Resu
     }
     let source = t.build.plain(x)?;
     let y = t.build.reshape(source, &targets);
+    let order = identity(sizes.len());
+    Ok(t.build.value(sizes, order, y))
+}
+
+pub(super) fn gather(t: &mut Translator<'_>, node: &Node, op: &Gather) -> Result<Known, String> {
+    let (x, positions) = (t.input(node, 0)?, t.input(node, 1)?);
+    let (x, positions) = (t.build.plain(x)?, t.build.plain(positions)?);
+    let positions = t.build.emit("Cast", &[positions], vec![int("to", 7)]);
+    let y = t.build.emit("Gather", &[x, positions], vec![int("axis", op.axis as i64)]);
+    let sizes = t.sizes(node.outputs[0]);
     let order = identity(sizes.len());
     Ok(t.build.value(sizes, order, y))
 }

@@ -123,6 +123,12 @@ fn translate(t: &mut Translator<'_>, node: &Node) -> Result<Option<Known>, Strin
             let sizes = t.sizes(node.outputs[0]);
             elementwise::binary(t, op.function, a, b, sizes).map(Some)
         }
+        Op::Select(_) => {
+            let inputs = [t.input(node, 0)?, t.input(node, 1)?, t.input(node, 2)?];
+            let sizes = t.sizes(node.outputs[0]);
+            elementwise::select(t, inputs, sizes).map(Some)
+        }
+        Op::Gather(op) => movement::gather(t, node, op).map(Some),
         Op::Reduce(op) => reduce(t, node, op).map(Some),
         Op::Softmax(op) => softmax(t, node, op).map(Some),
         Op::Normalize(op) => normalize::normalize(t, node, op).map(Some),

@@ -1,7 +1,10 @@
 //! Which translation each op has.
 
 use super::lower::{Call, Lower, Lowered};
-use super::{elementwise, known, movement, reductions, resize, windows};
+use super::{
+    einsum, elementwise, gathering, known, movement, normalizations, ordering, reductions, resize, sampling, shaping,
+    windows,
+};
 
 /// The translation of one op.
 pub(super) type Translation = fn(&mut Lower, &Call<'_>) -> Lowered;
@@ -44,7 +47,17 @@ const TRANSLATIONS: &[(&[&str], Translation)] = &[
             "Sin",
             "Cos",
             "Tan",
+            "Asin",
+            "Acos",
+            "Atan",
+            "Sinh",
+            "Cosh",
+            "Asinh",
+            "Acosh",
+            "Atanh",
             "Erf",
+            "IsNaN",
+            "IsInf",
         ],
         elementwise::unary,
     ),
@@ -66,6 +79,7 @@ const TRANSLATIONS: &[(&[&str], Translation)] = &[
             "GreaterOrEqual",
             "And",
             "Or",
+            "Xor",
         ],
         elementwise::binary,
     ),
@@ -90,8 +104,16 @@ const TRANSLATIONS: &[(&[&str], Translation)] = &[
         reductions::reduce,
     ),
     (&["Softmax", "LogSoftmax"], reductions::softmax),
-    (&["BatchNormalization"], reductions::batch_norm),
-    (&["InstanceNormalization", "LayerNormalization", "GroupNormalization"], reductions::normalization),
+    (&["BatchNormalization"], normalizations::batch_norm),
+    (&["InstanceNormalization", "GroupNormalization"], normalizations::group_norm),
+    (&["LayerNormalization"], normalizations::layer_norm),
+    (&["RMSNormalization"], normalizations::rms_norm),
+    (&["LpNormalization"], normalizations::lp_norm),
+    (&["MeanVarianceNormalization"], normalizations::mean_variance),
+    (&["ArgMax", "ArgMin"], ordering::arg_extreme),
+    (&["Hardmax"], ordering::hardmax),
+    (&["TopK"], ordering::top_k),
+    (&["CumSum"], ordering::cumulative_sum),
     (&["Reshape"], movement::reshape),
     (&["Flatten"], movement::flatten),
     (&["Squeeze", "Unsqueeze"], movement::squeeze),
@@ -99,28 +121,48 @@ const TRANSLATIONS: &[(&[&str], Translation)] = &[
     (&["Concat"], movement::concat),
     (&["Slice"], movement::slice),
     (&["Split"], movement::split),
-    (&["Gather"], movement::gather),
+    (&["Gather"], gathering::gather),
+    (&["GatherElements"], gathering::gather_elements),
+    (&["GatherND"], gathering::gather_nd),
+    (&["Scatter", "ScatterElements", "ScatterND"], gathering::scatter),
+    (&["MaxUnpool"], gathering::max_unpool),
+    (&["Trilu"], shaping::triangle),
+    (&["EyeLike"], shaping::eye),
+    (&["CenterCropPad"], shaping::center),
+    (&["Col2Im"], shaping::columns),
     (&["Expand"], movement::expand),
     (&["Tile"], movement::tile),
     (&["Pad"], movement::pad),
     (&["DepthToSpace", "SpaceToDepth"], movement::depth_to_space),
     (&["Resize", "Upsample"], resize::resize),
+    (&["GridSample"], sampling::grid_sample),
+    (&["Einsum"], einsum::einsum),
     (&["Constant"], known::constant),
     (&["Shape", "Size"], known::shape),
     (&["ConstantOfShape"], known::constant_of_shape),
     (&["Range"], known::range),
     (&["Cast", "CastLike"], known::cast),
-    (&["Identity", "Dropout"], known::identity),
-    (&["OneHot"], known::one_hot),
+    (&["Identity"], known::identity),
+    (&["Dropout"], known::dropout),
+    (&["Mod"], known::modulo),
+    (&["OneHot"], gathering::one_hot),
 ];
 
 pub(super) fn translation(op: &str) -> Option<Translation> {
     TRANSLATIONS.iter().find(|(ops, _)| ops.contains(&op)).map(|&(_, translate)| translate)
 }
 
-/// The ops that have a translation, in alphabetical order.
+/// Ops that choose between graphs, which the walk itself does.
+const CONTROL: &[&str] = &["If"];
+
+pub(super) fn is_supported(op: &str) -> bool {
+    translation(op).is_some() || CONTROL.contains(&op)
+}
+
+/// The ops of ONNX that are supported, in alphabetical order.
 pub fn supported_ops() -> Vec<&'static str> {
-    let mut ops: Vec<&str> = TRANSLATIONS.iter().flat_map(|(ops, _)| ops.iter().copied()).collect();
+    let translated = TRANSLATIONS.iter().flat_map(|(ops, _)| ops.iter().copied());
+    let mut ops: Vec<&str> = translated.chain(CONTROL.iter().copied()).collect();
     ops.sort_unstable();
     ops
 }

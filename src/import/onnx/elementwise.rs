@@ -3,8 +3,8 @@
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsupported};
 use super::tensor::{Elem, HostData, HostTensor, elements};
 use crate::graph::ValueId;
-use crate::ops::{Binary, BinaryFn, UnaryFn};
-use crate::tensor::Shape;
+use crate::ops::{Binary, BinaryFn, Select, UnaryFn};
+use crate::tensor::{Shape, Tensor};
 
 /// The functions of one element that an op amounts to, one after the other.
 fn steps(call: &Call<'_>) -> Option<Vec<UnaryFn>> {
@@ -30,6 +30,15 @@ fn steps(call: &Call<'_>) -> Option<Vec<UnaryFn>> {
         "Log" => vec![UnaryFn::Log],
         "Sqrt" => vec![UnaryFn::Sqrt],
         "Reciprocal" => vec![UnaryFn::Reciprocal],
+        "Neg" => vec![UnaryFn::Neg],
+        "Abs" => vec![UnaryFn::Abs],
+        "Floor" => vec![UnaryFn::Floor],
+        "Ceil" => vec![UnaryFn::Ceil],
+        "Round" => vec![UnaryFn::Round],
+        "Sign" => vec![UnaryFn::Sign],
+        "Erf" => vec![UnaryFn::Erf],
+        "IsNaN" => vec![UnaryFn::IsNan],
+        "Not" => vec![UnaryFn::Affine { scale: -1.0, offset: 1.0 }],
         "ThresholdedRelu" => vec![UnaryFn::Threshold { threshold: alpha(1.0), value: 0.0 }],
         "Shrink" => {
             let (threshold, bias) = (call.float("lambd", 0.5), call.float("bias", 0.0));
@@ -51,13 +60,17 @@ fn steps(call: &Call<'_>) -> Option<Vec<UnaryFn>> {
 /// Functions of one element that only known tensors get.
 fn on_host(op: &str) -> Option<fn(f64) -> f64> {
     Some(match op {
-        "Floor" => f64::floor,
-        "Ceil" => f64::ceil,
-        "Round" => f64::round_ties_even,
         "Sin" => f64::sin,
         "Cos" => f64::cos,
         "Tan" => f64::tan,
-        "Erf" => libm::erf,
+        "Asin" => f64::asin,
+        "Acos" => f64::acos,
+        "Atan" => f64::atan,
+        "Sinh" => f64::sinh,
+        "Cosh" => f64::cosh,
+        "Asinh" => f64::asinh,
+        "Acosh" => f64::acosh,
+        "Atanh" => f64::atanh,
         _ => return None,
     })
 }
@@ -65,41 +78,54 @@ fn on_host(op: &str) -> Option<fn(f64) -> f64> {
 /// Ops of one input.
 pub(super) fn unary(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let input = call.input(0)?;
-    let elem = input.elem();
+    let elem = if call.op() == "IsNaN" { Elem::Bool } else { input.elem() };
     if let Value::Host(tensor) = input {
         let value = |function: &dyn Fn(f64) -> f64| {
             HostTensor::from_f64(tensor.shape.clone(), elem, tensor.to_f64().into_iter().map(function).collect())
         };
-        let known = match (call.op(), steps(call), on_host(call.op())) {
-            (_, Some(steps), _) => value(&|x| steps.iter().fold(x, |x, step| step.evaluate(x)))?,
-            (_, _, Some(function)) => value(&function)?,
-            ("Not", ..) => value(&|x| f64::from(x == 0.0))?,
-            ("Neg", ..) => value(&|x| -x)?,
-            ("Abs", ..) => value(&f64::abs)?,
-            ("Sign", ..) => value(&|x| if x == 0.0 || x.is_nan() { x } else { x.signum() })?,
-            (op, ..) => return unsupported(format!("{op} with these attributes")),
-        };
-        return Ok(vec![Value::Host(known)]);
-    }
-    let steps = match (call.op(), steps(call)) {
-        (_, Some(steps)) => steps,
-        ("Neg", _) => vec![UnaryFn::Neg],
-        ("Abs", _) => vec![UnaryFn::Abs],
-        ("Not", _) => vec![UnaryFn::Affine { scale: -1.0, offset: 1.0 }],
-        ("Sign", _) => {
-            let id = lower.place(call, input)?;
-            let zero = lower.graph.constant(call.name.clone(), crate::tensor::Tensor::full([1], 0.0));
-            let id = lower.in_any_order(call, &[id], |lower, ids| {
-                let above = lower.emit(call, Binary { function: BinaryFn::Greater }, &[ids[0], zero])?;
-                let below = lower.emit(call, Binary { function: BinaryFn::Less }, &[ids[0], zero])?;
-                lower.emit(call, Binary { function: BinaryFn::Sub }, &[above, below])
-            })?;
-            return Ok(vec![Value::Node(id, elem)]);
+        match (steps(call), on_host(call.op())) {
+            (Some(steps), _) => {
+                return Ok(vec![Value::Host(value(&|x| steps.iter().fold(x, |x, step| step.evaluate(x)))?)]);
+            }
+            (_, Some(function)) => return Ok(vec![Value::Host(value(&function)?)]),
+            _ => {}
         }
-        (op, _) => return unsupported(format!("{op} of a tensor that is computed at run time, with these attributes")),
+    }
+    let x = lower.place(call, input)?;
+    let id = match (call.op(), steps(call)) {
+        (_, Some(steps)) => chain(lower, call, x, &steps)?,
+        ("Swish", _) => lower.in_any_order(call, &[x], |lower, ids| {
+            let scaled = lower.unary(call, UnaryFn::Affine { scale: call.float("alpha", 1.0), offset: 0.0 }, ids[0])?;
+            let gate = lower.unary(call, UnaryFn::Sigmoid, scaled)?;
+            lower.emit(call, Binary { function: BinaryFn::Mul }, &[ids[0], gate])
+        })?,
+        ("Shrink", _) => lower.in_any_order(call, &[x], |lower, ids| {
+            let band = lower.unary(call, UnaryFn::HardShrink { threshold: call.float("lambd", 0.5) }, ids[0])?;
+            let sign = lower.unary(call, UnaryFn::Sign, band)?;
+            let bias = lower.unary(call, UnaryFn::Affine { scale: call.float("bias", 0.0), offset: 0.0 }, sign)?;
+            lower.emit(call, Binary { function: BinaryFn::Sub }, &[band, bias])
+        })?,
+        ("IsInf", _) => infinite(lower, call, x)?,
+        (op, _) => return unsupported(format!("{op} of a tensor that is computed at run time")),
     };
-    let id = lower.place(call, input)?;
-    Ok(vec![Value::Node(chain(lower, call, id, &steps)?, elem)])
+    let elem = if call.op() == "IsInf" { Elem::Bool } else { elem };
+    Ok(vec![Value::Node(id, elem)])
+}
+
+/// 1 where an element is one of the infinities that are looked for.
+fn infinite(lower: &mut Lower, call: &Call<'_>, x: ValueId) -> Result<ValueId, Wrong> {
+    let (negative, positive) = (call.int("detect_negative", 1) != 0, call.int("detect_positive", 1) != 0);
+    let function = match (negative, positive) {
+        (true, true) => UnaryFn::Abs,
+        (true, false) => UnaryFn::Neg,
+        _ => UnaryFn::Affine { scale: 1.0, offset: 0.0 },
+    };
+    let sought = if negative || positive { f32::INFINITY } else { f32::NAN };
+    let sought = lower.graph.constant(call.name.clone(), Tensor::full([1], sought));
+    lower.in_any_order(call, &[x], |lower, ids| {
+        let turned = lower.unary(call, function, ids[0])?;
+        lower.emit(call, Binary { function: BinaryFn::Equal }, &[turned, sought])
+    })
 }
 
 /// Functions of one element, one after the other, in whichever order of axes the value has.
@@ -124,6 +150,8 @@ fn function_of(op: &str) -> Option<(BinaryFn, bool)> {
         "GreaterOrEqual" => (BinaryFn::GreaterEqual, true),
         "And" => (BinaryFn::Mul, true),
         "Or" => (BinaryFn::Max, true),
+        // 1 or -1 where they differ, until the sign is taken off.
+        "Xor" => (BinaryFn::Sub, true),
         _ => return None,
     })
 }
@@ -140,6 +168,9 @@ pub(super) fn binary(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let mut total = first;
     for value in &values[1..] {
         total = pair(lower, call, function, bools, &total, value)?;
+    }
+    if let ("Xor", &Value::Node(id, elem)) = (call.op(), &total) {
+        total = Value::Node(chain(lower, call, id, &[UnaryFn::Abs])?, elem);
     }
     if call.op() == "Mean" {
         let id = lower.place(call, &total)?;
@@ -181,7 +212,7 @@ fn pair(
         return Ok(Value::Host(host_pair(function, elem, a, b)?));
     }
     if !a.elem().is_float()
-        && matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul | BinaryFn::Div)
+        && matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow)
         && !bools
     {
         return unsupported("integer arithmetic at run time");
@@ -239,6 +270,7 @@ fn int_pair(function: BinaryFn, a: i64, b: i64) -> Option<i64> {
                 a.wrapping_mul(b)
             }
         }
+        BinaryFn::Pow => (a as f64).powf(b as f64) as i64,
         BinaryFn::Equal => i64::from(a == b),
         BinaryFn::Less => i64::from(a < b),
         BinaryFn::LessEqual => i64::from(a <= b),
@@ -287,66 +319,68 @@ pub(super) fn clip(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     Ok(vec![value])
 }
 
-/// `Pow` with a known exponent that is a small whole number or a half; of known tensors any.
+/// `Pow`. A known exponent that is a small whole number or a half becomes products or a root.
 pub(super) fn pow(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let (base, exponent) = (call.input(0)?.clone(), aligned(lower, call, call.input(0)?, call.input(1)?)?);
     let elem = base.elem();
     if let (Value::Host(a), Value::Host(b)) = (&base, &exponent) {
-        let shape = broadcast(&a.shape, &b.shape)?;
-        let a = a.take(shape.clone(), &broadcast_positions(&a.shape, &shape)?)?.to_f64();
-        let b = b.take(shape.clone(), &broadcast_positions(&b.shape, &shape)?)?.to_f64();
-        let values = a.into_iter().zip(b).map(|(a, b)| a.powf(b)).collect();
-        return Ok(vec![Value::Host(HostTensor::from_f64(shape, elem, values)?)]);
+        return Ok(vec![Value::Host(host_pair(BinaryFn::Pow, elem, a, b)?)]);
     }
-    let Value::Host(exponent) = &exponent else { return unsupported("an exponent that is computed at run time") };
-    let (powers, shape) = (exponent.to_f64(), broadcast(&lower.shape(&base), &exponent.shape)?);
-    let Some(&power) = powers.first() else { return invalid("an exponent without elements") };
-    if powers.iter().any(|&other| other != power) || shape != lower.shape(&base) {
-        return unsupported("different exponents for a tensor that is computed at run time");
+    let shape = lower.shape(&base);
+    let power = match &exponent {
+        Value::Host(exponent) if broadcast(&shape, &exponent.shape)? == shape => {
+            let powers = exponent.to_f64();
+            powers.first().copied().filter(|power| powers.iter().all(|other| other == power))
+        }
+        _ => None,
+    };
+    let plain = |power: &f64| power.abs() == 0.5 || (power.fract() == 0.0 && (1.0..=8.0).contains(&power.abs()));
+    let Some(power) = power.filter(plain) else {
+        return Ok(vec![pair(lower, call, BinaryFn::Pow, false, &base, &exponent)?]);
+    };
+    if !elem.is_float() {
+        return unsupported("integer arithmetic at run time");
     }
     let id = lower.place(call, &base)?;
-    let whole = power.abs() as u32;
     let id = lower.in_any_order(call, &[id], |lower, ids| {
-        let x = ids[0];
         let result = match power.abs() {
-            0.5 => lower.unary(call, UnaryFn::Sqrt, x)?,
-            2.0 => lower.unary(call, UnaryFn::Square, x)?,
-            p if p.fract() == 0.0 && (1.0..=16.0).contains(&p) => {
-                let mut product = x;
-                for _ in 1..whole {
-                    product = lower.emit(call, Binary { function: BinaryFn::Mul }, &[product, x])?;
-                }
-                product
-            }
-            _ => return unsupported(format!("the exponent {power} for a tensor that is computed at run time")),
+            0.5 => lower.unary(call, UnaryFn::Sqrt, ids[0])?,
+            2.0 => lower.unary(call, UnaryFn::Square, ids[0])?,
+            whole => (1..whole as u32).try_fold(ids[0], |product, _| {
+                lower.emit(call, Binary { function: BinaryFn::Mul }, &[product, ids[0]])
+            })?,
         };
         if power < 0.0 { lower.unary(call, UnaryFn::Reciprocal, result) } else { Ok(result) }
     })?;
     Ok(vec![Value::Node(id, elem)])
 }
 
-/// `Where` of known tensors, or with finite operands of a condition that is computed at run time.
+/// `Where`.
 pub(super) fn choose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
-    let (Value::Host(condition), a, b) = (call.input(0)?, call.input(1)?, call.input(2)?) else {
-        return unsupported("a condition that is computed at run time");
-    };
-    if let [Some(&one)] = [condition.to_f64().first()]
+    let (condition, a, b) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    if let Value::Host(condition) = condition
         && condition.len() == 1
         && lower.shape(a) == lower.shape(b)
     {
-        return Ok(vec![if one != 0.0 { a.clone() } else { b.clone() }]);
+        let first = condition.to_f64().first().is_some_and(|&one| one != 0.0);
+        return Ok(vec![if first { a.clone() } else { b.clone() }]);
     }
-    let (Value::Host(a), Value::Host(b)) = (a, b) else {
-        return unsupported("operands that are computed at run time");
-    };
-    let shape = broadcast(&broadcast(&condition.shape, &a.shape)?, &b.shape)?;
-    let spread = |tensor: &HostTensor| tensor.take(shape.clone(), &broadcast_positions(&tensor.shape, &shape)?);
-    let (condition, first, second) = (spread(condition)?.to_f64(), spread(a)?, spread(b)?);
-    if let (HostData::Ints(x), HostData::Ints(y)) = (&first.data, &second.data) {
-        let values = condition.iter().zip(x.iter().zip(y)).map(|(&c, (&x, &y))| if c != 0.0 { x } else { y }).collect();
-        return Ok(vec![Value::Host(HostTensor::ints(shape, a.elem, values))]);
+    if let (Value::Host(condition), Value::Host(a), Value::Host(b)) = (condition, a, b) {
+        let shape = broadcast(&broadcast(&condition.shape, &a.shape)?, &b.shape)?;
+        let spread = |tensor: &HostTensor| tensor.take(shape.clone(), &broadcast_positions(&tensor.shape, &shape)?);
+        let (condition, first, second) = (spread(condition)?.to_f64(), spread(a)?, spread(b)?);
+        if let (HostData::Ints(x), HostData::Ints(y)) = (&first.data, &second.data) {
+            let values = condition.iter().zip(x.iter().zip(y)).map(|(&c, (&x, &y))| if c != 0.0 { x } else { y });
+            return Ok(vec![Value::Host(HostTensor::ints(shape, a.elem, values.collect()))]);
+        }
+        let both = first.to_f64().into_iter().zip(second.to_f64());
+        let values = condition.iter().zip(both).map(|(&c, (x, y))| if c != 0.0 { x } else { y }).collect();
+        return Ok(vec![Value::Host(HostTensor::from_f64(shape, a.elem, values)?)]);
     }
-    let both = first.to_f64().into_iter().zip(second.to_f64());
-    let values = condition.iter().zip(both).map(|(&c, (x, y))| if c != 0.0 { x } else { y }).collect();
-    Ok(vec![Value::Host(HostTensor::from_f64(shape, a.elem, values)?)])
+    let mut ids = Vec::with_capacity(3);
+    for value in [condition, a, b] {
+        ids.push(lower.place(call, value)?);
+    }
+    let id = lower.in_any_order(call, &ids, |lower, ids| lower.emit(call, Select, ids))?;
+    Ok(vec![Value::Node(id, a.elem())])
 }

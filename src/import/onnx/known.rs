@@ -1,8 +1,11 @@
-//! Ops whose results are known when the graph is built: constants, shapes and types.
+//! Ops whose results are known when the graph is built, as a rule: constants, shapes and types.
 
-use super::lower::{Call, Lower, Lowered, Value, axis_of, invalid, unsupported};
+use super::elementwise::{broadcast, broadcast_positions};
+use super::lower::{Call, Lower, Lowered, Value, Wrong, invalid, unsupported};
 use super::movement::sizes_of;
-use super::tensor::{Elem, HostTensor, elements};
+use super::tensor::{Elem, HostData, HostTensor, elements};
+use crate::ops::{Binary, BinaryFn, Distribution, Random, UnaryFn};
+use crate::tensor::Tensor;
 
 /// `Constant`.
 pub(super) fn constant(_: &mut Lower, call: &Call<'_>) -> Lowered {
@@ -64,8 +67,9 @@ pub(super) fn range(_: &mut Lower, call: &Call<'_>) -> Lowered {
     Ok(vec![Value::Host(HostTensor::from_f64(vec![values.len()], call.input(0)?.elem(), values)?)])
 }
 
-/// `Cast` and `CastLike`. At run time only between types that hold the same numbers, or from anything to floats.
-pub(super) fn cast(_: &mut Lower, call: &Call<'_>) -> Lowered {
+/// `Cast` and `CastLike`. At run time: to floats, to types that hold the same integers, from floats towards zero, and to
+/// bool.
+pub(super) fn cast(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let to = if call.op() == "CastLike" {
         call.input(1)?.elem()
     } else {
@@ -74,61 +78,97 @@ pub(super) fn cast(_: &mut Lower, call: &Call<'_>) -> Lowered {
             Err(what) => return unsupported(what),
         }
     };
+    let half = |elem: Elem| matches!(elem, Elem::F16 | Elem::Bf16);
     match call.input(0)? {
         Value::Host(tensor) => {
-            if matches!(to, Elem::F16 | Elem::Bf16) && !matches!(tensor.elem, Elem::F16 | Elem::Bf16) {
+            if half(to) && !half(tensor.elem) {
                 return unsupported("rounding to half precision");
             }
             Ok(vec![Value::Host(tensor.cast(to)?)])
         }
-        Value::Node(id, from) => {
-            let widens = matches!((from, to), (Elem::F16 | Elem::Bf16 | Elem::Bool, _) if to.is_float());
-            if *from == to || widens || (to == Elem::F32 && from.is_float()) || (to == Elem::F64 && *from == Elem::F32)
-            {
-                return Ok(vec![Value::Node(*id, to)]);
+        &Value::Node(id, from) => {
+            let widens = from.is_float() && matches!(to, Elem::F32 | Elem::F64);
+            let holds = from == to || from == Elem::Bool || widens || (!from.is_float() && to.holds(from));
+            if holds {
+                return Ok(vec![Value::Node(id, to)]);
+            }
+            if to == Elem::Bool {
+                let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
+                let id = lower.in_any_order(call, &[id], |lower, ids| {
+                    let same = lower.emit(call, Binary { function: BinaryFn::Equal }, &[ids[0], zero])?;
+                    lower.unary(call, UnaryFn::Affine { scale: -1.0, offset: 1.0 }, same)
+                })?;
+                return Ok(vec![Value::Node(id, to)]);
+            }
+            if from.is_float() && !to.is_float() {
+                let id = lower.in_any_order(call, &[id], |lower, ids| {
+                    let size = lower.unary(call, UnaryFn::Abs, ids[0])?;
+                    let size = lower.unary(call, UnaryFn::Floor, size)?;
+                    let sign = lower.unary(call, UnaryFn::Sign, ids[0])?;
+                    lower.emit(call, Binary { function: BinaryFn::Mul }, &[size, sign])
+                })?;
+                return Ok(vec![Value::Node(id, to)]);
             }
             unsupported(format!("a cast from {from:?} to {to:?} at run time"))
         }
     }
 }
 
-/// `Identity`, and `Dropout` when nothing is trained.
-pub(super) fn identity(lower: &mut Lower, call: &Call<'_>) -> Lowered {
-    let value = call.input(0)?.clone();
-    if call.op() == "Identity" {
-        return Ok(vec![value]);
-    }
-    let training = call.known(2)?.and_then(|mode| mode.to_f64().first().copied()).unwrap_or(0.0) != 0.0;
-    let ratio = call.known(1)?.and_then(|ratio| ratio.to_f64().first().copied()).unwrap_or(0.5);
-    if (training && ratio != 0.0) || (call.opset < 7 && call.int("is_test", 0) == 0) {
-        return unsupported("training");
-    }
-    let shape = lower.shape(&value);
-    let elem = if call.opset < 10 { value.elem() } else { Elem::Bool };
-    let kept = HostTensor::from_f64(shape.clone(), elem, vec![1.0; elements(&shape)?])?;
-    Ok(vec![value, Value::Host(kept)])
+/// `Identity`.
+pub(super) fn identity(_: &mut Lower, call: &Call<'_>) -> Lowered {
+    Ok(vec![call.input(0)?.clone()])
 }
 
-/// `OneHot` of known indices.
-pub(super) fn one_hot(_: &mut Lower, call: &Call<'_>) -> Lowered {
-    let (Some(indices), Some(depth), Some(values)) = (call.known(0)?, call.known(1)?, call.known(2)?) else {
-        return invalid("indices, depth and values are needed");
+/// `Dropout`: nothing, or factors of 0 and `1 / (1 - ratio)` in training mode. They follow from the seed and the position;
+/// ONNX leaves the generator open.
+pub(super) fn dropout(lower: &mut Lower, call: &Call<'_>) -> Lowered {
+    let value = call.input(0)?.clone();
+    let shape = lower.shape(&value);
+    let first = |position: usize| -> Result<Option<f64>, Wrong> {
+        Ok(call.known(position)?.and_then(|tensor| tensor.to_f64().first().copied()))
     };
-    let (&[off, on], Some(&depth)) = (&values.to_f64()[..], depth.to_f64().first()) else {
-        return invalid("depth and two values are needed");
+    let training = call.opset >= 12 && first(2)?.unwrap_or(0.0) != 0.0;
+    let ratio = if call.opset >= 12 { first(1)?.unwrap_or(0.5) } else { 0.0 };
+    if call.opset < 7 && call.int("is_test", 0) == 0 {
+        return unsupported("training");
+    }
+    if !training || ratio == 0.0 {
+        let elem = if call.opset < 10 { value.elem() } else { Elem::Bool };
+        let kept = HostTensor::from_f64(shape.clone(), elem, vec![1.0; elements(&shape)?])?;
+        return Ok(vec![value, Value::Host(kept)]);
+    }
+    let x = lower.place(call, &value)?;
+    let seed = call.int("seed", 0) as u64;
+    let words = [seed & 0xff_ffff, seed >> 24 & 0xff_ffff, seed >> 48, 0];
+    let key = lower.graph.constant(call.name.clone(), Tensor::from_fn([4], |i| words[i] as f32));
+    let stream = lower.graph.nodes().len() as u32;
+    let distribution = Distribution::Keep { rate: ratio as f32 };
+    let factors = lower.emit(call, Random { distribution, shape: shape.into(), stream }, &[key])?;
+    let y = lower.emit(call, Binary { function: BinaryFn::Mul }, &[x, factors])?;
+    let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
+    let kept = lower.emit(call, Binary { function: BinaryFn::Greater }, &[factors, zero])?;
+    Ok(vec![Value::Node(y, value.elem()), Value::Node(kept, Elem::Bool)])
+}
+
+/// `Mod` of known numbers: with the sign of the divisor, or of the dividend with `fmod`.
+pub(super) fn modulo(_: &mut Lower, call: &Call<'_>) -> Lowered {
+    let (Some(a), Some(b)) = (call.known(0)?, call.known(1)?) else { return invalid("two inputs are needed") };
+    let shape = broadcast(&a.shape, &b.shape)?;
+    let spread = |tensor: &HostTensor| tensor.take(shape.clone(), &broadcast_positions(&tensor.shape, &shape)?);
+    let (x, y) = (spread(a)?, spread(b)?);
+    let truncated = call.int("fmod", 0) != 0;
+    let known = if let (HostData::Ints(x), HostData::Ints(y)) = (&x.data, &y.data) {
+        let remainder = |(&x, &y): (&i64, &i64)| {
+            let rest = x.checked_rem(y).unwrap_or(0);
+            if truncated || rest == 0 || (rest < 0) == (y < 0) { rest } else { rest + y }
+        };
+        if y.contains(&0) {
+            return invalid("division of integers by zero");
+        }
+        HostTensor::ints(shape.clone(), a.elem, x.iter().zip(y).map(remainder).collect())
+    } else {
+        let values = x.to_f64().into_iter().zip(y.to_f64()).map(|(x, y)| x % y).collect();
+        HostTensor::from_f64(shape.clone(), a.elem, values)?
     };
-    let (depth, rank) = (depth as usize, indices.shape.len());
-    let axis = axis_of(call.int("axis", -1), rank + 1)?;
-    let mut shape = indices.shape.clone();
-    shape.insert(axis, depth);
-    let count = elements(&shape)?;
-    let inner = elements(&indices.shape[axis..])?;
-    let at = indices.to_f64();
-    let wrapped = |index: f64| if index < 0.0 { index + depth as f64 } else { index };
-    let element = |i: usize| {
-        let (inside, position) = (i % inner.max(1), i / inner.max(1) % depth.max(1));
-        let outer = i / inner.max(1) / depth.max(1);
-        if at.get(outer * inner + inside).is_some_and(|&index| wrapped(index) == position as f64) { on } else { off }
-    };
-    Ok(vec![Value::Host(HostTensor::from_f64(shape, values.elem, (0..count).map(element).collect())?)])
+    Ok(vec![Value::Host(known)])
 }

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::proto::{AttributeProto, NodeProto};
+use super::proto::{AttributeProto, GraphProto, NodeProto};
 use super::stored::read_tensor;
 use super::tensor::{Elem, HostTensor};
 use crate::error::GraphError;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Dim, Op, Reshape, Transpose, Unary, UnaryFn};
+use crate::tensor::Tensor;
 
 /// Why a node has no translation.
 #[derive(Debug)]
@@ -118,6 +119,10 @@ impl Call<'_> {
         }
     }
 
+    pub fn graph(&self, name: &str) -> Option<&GraphProto> {
+        self.attribute(name)?.g.as_ref()
+    }
+
     /// A required input.
     pub fn input(&self, position: usize) -> Result<&Value, Wrong> {
         match self.optional(position) {
@@ -214,8 +219,37 @@ impl Lower {
         Ok(self.graph.node(call.name.clone(), op, inputs)?)
     }
 
+    /// As [`Lower::emit`], with all outputs.
+    pub fn emit_all(&mut self, call: &Call<'_>, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>, Wrong> {
+        self.emit(call, op, inputs)?;
+        Ok(self.graph.nodes().last().map(|node| node.outputs.clone()).unwrap_or_default())
+    }
+
     pub fn unary(&mut self, call: &Call<'_>, function: UnaryFn, input: ValueId) -> Result<ValueId, Wrong> {
         self.emit(call, Unary { function }, &[input])
+    }
+
+    /// The values as what they are known to be. They follow from constants alone, through the nodes from `first` on.
+    pub fn folded(&self, first: usize, values: Vec<Value>) -> Lowered {
+        let mut computed: HashMap<ValueId, Tensor> = HashMap::new();
+        for node in &self.graph.nodes()[first..] {
+            let inputs: Option<Vec<&Tensor>> =
+                node.inputs.iter().map(|id| computed.get(id).or_else(|| self.graph.as_constant(*id))).collect();
+            let Some(inputs) = inputs else { return Ok(values) };
+            let outputs = node.op.spec().reference(&inputs).map_err(|e| Wrong::Invalid(e.to_string()))?;
+            computed.extend(node.outputs.iter().copied().zip(outputs));
+        }
+        let known = |value: Value| match &value {
+            Value::Node(id, elem) => match computed.get(id).or_else(|| self.graph.as_constant(*id)) {
+                Some(tensor) => {
+                    let elements = tensor.f32s().unwrap_or_default().iter().map(|&x| f64::from(x)).collect();
+                    Ok(Value::Host(HostTensor::from_f64(tensor.shape().to_vec(), *elem, elements)?))
+                }
+                None => Ok(value),
+            },
+            Value::Host(_) => Ok(value),
+        };
+        values.into_iter().map(known).collect()
     }
 
     pub fn reshape(&mut self, call: &Call<'_>, input: ValueId, shape: &[usize]) -> Result<ValueId, Wrong> {
@@ -261,6 +295,25 @@ impl Lower {
         let value = self.transpose(call, twin, channels_to_front(rank))?;
         self.twins.insert(value, twin);
         Ok(value)
+    }
+
+    /// Runs `build` on a value and one of its axes, in the order of axes that the value was computed in. The result has as
+    /// many axes, and the sizes of all others.
+    pub fn along_axis(
+        &mut self,
+        call: &Call<'_>,
+        value: ValueId,
+        axis: usize,
+        build: impl FnOnce(&mut Lower, ValueId, usize) -> Result<ValueId, Wrong>,
+    ) -> Result<ValueId, Wrong> {
+        match self.twin(value) {
+            Some(twin) => {
+                let axis = Lower::axis_in_twin(axis, self.graph.ty(twin).shape.rank());
+                let twin = build(self, twin, axis)?;
+                self.channels_first(call, twin)
+            }
+            None => build(self, value, axis),
+        }
     }
 
     /// Runs `build` on the twins of `values` if one of them has a twin, all have the same rank or broadcast to it; on the

@@ -3,20 +3,29 @@
 
 mod argmax;
 mod dispatch;
+mod einsum;
 mod elementwise;
+mod functions;
+mod gathering;
 mod known;
 mod lower;
 mod movement;
+mod normalizations;
+mod ordering;
 pub(crate) mod proto;
 mod reductions;
 mod resize;
+mod sampling;
+mod shaping;
 mod stored;
 mod stream;
+mod summary;
 mod tensor;
+mod walk;
 mod weights;
 mod windows;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -33,8 +42,10 @@ pub(crate) use weights::{WEIGHT_ORDERS, WeightOrder};
 
 use crate::graph::Graph;
 use crate::tensor::{Tensor, TensorType};
-use lower::{Call, Lower, Value, Wrong};
+use functions::{Step, expand, opset_of};
+use lower::{Lower, Value};
 use stream::Stream;
+use walk::{Refused, full_name, is_known};
 
 /// An ONNX model could not be read.
 #[derive(Debug, Error)]
@@ -128,10 +139,12 @@ pub struct OnnxInput {
 #[derive(Debug)]
 pub struct OnnxModel {
     path: PathBuf,
-    graph: proto::GraphProto,
+    steps: Vec<Step>,
+    functions: Vec<proto::FunctionProto>,
     opset: i64,
     initializers: HashMap<String, HostTensor>,
     inputs: Vec<OnnxInput>,
+    outputs: Vec<String>,
 }
 
 /// An output of an [`OnnxGraph`].
@@ -181,6 +194,19 @@ pub fn read_tensor_file(path: &Path) -> Result<(String, HostTensor), OnnxError> 
     Ok((name, stored::read_tensor(proto, folder_of(path)).map_err(wrong)?))
 }
 
+/// The version of ONNX's op set that a model is written for, and the ops that it uses, whether they are supported or not.
+///
+/// # Errors
+/// [`OnnxError::File`].
+pub fn ops_of(path: &Path) -> Result<(i64, BTreeSet<String>), OnnxError> {
+    let model = open(path)?;
+    let opset = opset_of(&model.opset_import).unwrap_or(1);
+    let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
+    let steps = expand(nodes, opset, &model.functions);
+    let steps = steps.map_err(|what| OnnxError::File { path: path.to_path_buf(), what })?;
+    Ok((opset, steps.iter().map(full_name).collect()))
+}
+
 /// Reads a model from a `.onnx` file.
 ///
 /// # Errors
@@ -189,12 +215,16 @@ pub fn read_onnx(path: &Path) -> Result<OnnxModel, OnnxError> {
     let wrong = |what: String| OnnxError::File { path: path.to_path_buf(), what };
     let model = open(path)?;
     let mut graph = model.graph.unwrap_or_default();
-    let opset = model.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
-    let opset = opset.map_or(1, |set| set.version);
-    let mut initializers = HashMap::new();
+    let opset = opset_of(&model.opset_import).unwrap_or(1);
+    let (mut initializers, mut refused) = (HashMap::new(), Vec::new());
     for proto in std::mem::take(&mut graph.initializer) {
         let name = proto.name.clone();
-        initializers.insert(name, stored::read_tensor(proto, folder_of(path)).map_err(wrong)?);
+        match Elem::from_code(proto.data_type.into()) {
+            Ok(_) => {
+                initializers.insert(name, stored::read_tensor(proto, folder_of(path)).map_err(wrong)?);
+            }
+            Err(why) => refused.push(Refused { op: "an initializer".into(), opset, why, node: name }),
+        }
     }
     let mut inputs = Vec::new();
     for info in graph.input.iter().filter(|info| !initializers.contains_key(&info.name)) {
@@ -206,8 +236,11 @@ pub fn read_onnx(path: &Path) -> Result<OnnxModel, OnnxError> {
         let shape = dims.iter().map(|dim| usize::try_from(dim.dim_value?).ok()).collect();
         inputs.push(OnnxInput { name: info.name.clone(), elem, shape });
     }
-    let model = OnnxModel { path: path.to_path_buf(), graph, opset, initializers, inputs };
-    model.refuse_unknown_ops()?;
+    let steps = expand(graph.node, opset, &model.functions).map_err(wrong)?;
+    let outputs = graph.output.into_iter().map(|info| info.name).collect();
+    let path = path.to_path_buf();
+    let model = OnnxModel { path, steps, functions: model.functions, opset, initializers, inputs, outputs };
+    model.refuse_unknown(refused)?;
     Ok(model)
 }
 
@@ -265,6 +298,12 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// A shape as a file declares it.
+fn declared(shape: &[Option<usize>]) -> String {
+    let sizes: Vec<String> = shape.iter().map(|size| size.map_or("?".into(), |size| size.to_string())).collect();
+    format!("[{}]", sizes.join(", "))
+}
+
 impl OnnxModel {
     /// The inputs that must be given, initializers excluded.
     pub fn inputs(&self) -> &[OnnxInput] {
@@ -291,31 +330,40 @@ impl OnnxModel {
         Ok(weights)
     }
 
-    fn unsupported(&self, found: Vec<(&proto::NodeProto, String, String)>) -> Result<(), OnnxError> {
+    fn damaged(&self, what: String) -> OnnxError {
+        OnnxError::File { path: self.path.clone(), what }
+    }
+
+    fn unsupported(&self, refused: Vec<Refused>) -> Result<(), OnnxError> {
         let mut nodes: Vec<UnsupportedNodes> = Vec::new();
-        for (node, name, why) in found {
-            match nodes.iter_mut().find(|known| known.op == node.op_type && known.why == why) {
-                Some(known) => known.nodes.push(name),
-                None => nodes.push(UnsupportedNodes {
-                    op: match node.domain.as_str() {
-                        "" | "ai.onnx" => node.op_type.clone(),
-                        domain => format!("{domain}.{}", node.op_type),
-                    },
-                    opset: self.opset,
-                    why,
-                    nodes: vec![name],
-                }),
+        for Refused { op, opset, why, node } in refused {
+            let same = |known: &&mut UnsupportedNodes| known.op == op && known.opset == opset && known.why == why;
+            match nodes.iter_mut().find(same) {
+                Some(known) => known.nodes.push(node),
+                None => nodes.push(UnsupportedNodes { op, opset, why, nodes: vec![node] }),
             }
         }
         if nodes.is_empty() { Ok(()) } else { Err(OnnxError::Unsupported { path: self.path.clone(), nodes }) }
     }
 
-    fn refuse_unknown_ops(&self) -> Result<(), OnnxError> {
-        let known = |node: &proto::NodeProto| {
-            matches!(node.domain.as_str(), "" | "ai.onnx") && dispatch::translation(&node.op_type).is_some()
-        };
-        let unknown = self.graph.node.iter().enumerate().filter(|(_, node)| !known(node));
-        self.unsupported(unknown.map(|(i, node)| (node, name_of(node, i), String::new())).collect())
+    /// Refuses a model with ops that nobody knows, after what else was `refused`, and lists with them what is not supported
+    /// of other nodes, as far as shapes are known.
+    fn refuse_unknown(&self, mut refused: Vec<Refused>) -> Result<(), OnnxError> {
+        let unknown = self.steps.iter().filter(|step| !is_known(step));
+        let unknown: Vec<Refused> = unknown
+            .map(|step| Refused { op: full_name(step), opset: step.opset, why: String::new(), node: step.name.clone() })
+            .collect();
+        if refused.is_empty() && unknown.is_empty() {
+            return Ok(());
+        }
+        let open_batch = |(axis, size): (usize, &Option<usize>)| size.or((axis == 0).then_some(1));
+        let shapes = self.inputs.iter().filter_map(|input| {
+            let shape: Option<Vec<usize>> = input.shape.iter().enumerate().map(open_batch).collect();
+            Some((input.name.clone(), Given::Shape(shape?)))
+        });
+        // The walk refuses unknown ops as well.
+        refused.extend(walk::refused(self, &shapes.collect()).unwrap_or(unknown));
+        self.unsupported(refused)
     }
 
     /// Whether an op needs to know a floating-point input beforehand.
@@ -323,35 +371,50 @@ impl OnnxModel {
         let at = |node: &proto::NodeProto, positions: &[usize]| {
             positions.iter().any(|&position| node.input.get(position).is_some_and(|name| name == input))
         };
-        self.graph.node.iter().any(|node| match node.op_type.as_str() {
+        let is_float = |name: Option<&String>| {
+            let input = self.inputs.iter().find(|input| Some(&input.name) == name);
+            input.is_none_or(|input| input.elem.is_float())
+        };
+        self.steps.iter().map(|step| &step.node).any(|node| match node.op_type.as_str() {
             "Resize" => at(node, &[1, 2, 3]),
             "Upsample" => at(node, &[1]),
             "Pad" => at(node, &[2]),
-            "Dropout" | "Range" | "OneHot" => at(node, &[1, 2]),
-            "Pow" => at(node, &[0, 1]),
+            "Dropout" | "OneHot" => at(node, &[1, 2]),
+            "Range" => at(node, &[0, 1, 2]),
+            // Powers of integers are known as they are themselves.
+            "Pow" => at(node, &[1]) && !is_float(node.input.first()),
             _ => false,
         })
     }
 
     fn place_input(&self, lower: &mut Lower, input: &OnnxInput, given: Option<&Given>) -> Result<Value, OnnxError> {
         let wrong = |what: String| OnnxError::Input { path: self.path.clone(), input: input.name.clone(), what };
+        let fits = |shape: &[usize]| {
+            let same = |(own, &declared): (&usize, &Option<usize>)| declared.is_none_or(|declared| declared == *own);
+            // A scalar and a shape that the file leaves out altogether look alike.
+            if input.shape.is_empty() || (shape.len() == input.shape.len() && shape.iter().zip(&input.shape).all(same))
+            {
+                return Ok(());
+            }
+            Err(wrong(format!("it was given the shape {shape:?}, and takes {}", declared(&input.shape))))
+        };
         let shape = match given {
             Some(Given::Tensor(tensor)) => {
+                fits(&tensor.shape)?;
                 if !tensor.elem.is_float() || tensor.len() == 0 || self.must_be_known(&input.name) {
                     return Ok(Value::Host(tensor.clone()));
                 }
                 tensor.shape.clone()
             }
-            Some(Given::Shape(shape)) => shape.clone(),
+            Some(Given::Shape(shape)) => {
+                fits(shape)?;
+                shape.clone()
+            }
             None => input.shape.iter().copied().collect::<Option<Vec<usize>>>().ok_or_else(|| {
-                let sizes: Vec<String> =
-                    input.shape.iter().map(|size| size.map_or("?".into(), |size| size.to_string())).collect();
-                wrong(format!("its shape [{}] is open; give it (--input-shape {}=...)", sizes.join(","), input.name))
+                let shape = declared(&input.shape);
+                wrong(format!("its shape {shape} is open; give it (--input-shape {}=...)", input.name))
             })?,
         };
-        if !input.elem.is_float() {
-            return Err(wrong(format!("its elements ({:?}) must be known when the graph is built", input.elem)));
-        }
         tensor::elements(&shape).map_err(wrong)?;
         if shape.contains(&0) {
             let nothing = HostTensor::from_f64(shape, input.elem, vec![]).map_err(wrong)?;
@@ -366,76 +429,7 @@ impl OnnxModel {
     /// [`OnnxError::Input`] when a shape is open, [`OnnxError::Unsupported`] with every node that is not supported,
     /// [`OnnxError::Node`] when a node does not take its inputs.
     pub fn graph(&self, given: &BTreeMap<String, Given>) -> Result<OnnxGraph, OnnxError> {
-        let mut lower = Lower::default();
-        for input in &self.inputs {
-            let value = self.place_input(&mut lower, input, given.get(&input.name))?;
-            lower.values.insert(input.name.clone(), value);
-        }
-        for (name, tensor) in &self.initializers {
-            lower.values.insert(name.clone(), Value::Host(tensor.clone()));
-        }
-        let folder = folder_of(&self.path);
-        let mut refused: Vec<(&proto::NodeProto, String, String)> = Vec::new();
-        for (i, node) in self.graph.node.iter().enumerate() {
-            let name = name_of(node, i);
-            let wrong = |what: String| OnnxError::Node {
-                path: self.path.clone(),
-                node: name.clone(),
-                op: node.op_type.clone(),
-                what,
-            };
-            let mut inputs = Vec::with_capacity(node.input.len());
-            let mut missing = None;
-            for input in &node.input {
-                let value = lower.values.get(input).cloned();
-                if value.is_none() && !input.is_empty() {
-                    missing = Some(input);
-                }
-                inputs.push(value);
-            }
-            if let Some(missing) = missing {
-                // What a refused node would have computed is missing for its readers as well.
-                if refused.is_empty() {
-                    return Err(wrong(format!("nothing computes its input `{missing}`")));
-                }
-                continue;
-            }
-            let call = Call { node, name: name.clone(), opset: self.opset, inputs, folder };
-            let Some(translate) = dispatch::translation(&node.op_type) else { continue };
-            let outputs = match translate(&mut lower, &call) {
-                Ok(outputs) => outputs,
-                Err(Wrong::Unsupported(why)) => {
-                    refused.push((node, name, why));
-                    continue;
-                }
-                Err(Wrong::Invalid(what)) => return Err(wrong(what)),
-            };
-            for (name, value) in node.output.iter().zip(outputs) {
-                lower.values.insert(name.clone(), value);
-            }
-        }
-        self.unsupported(refused)?;
-        let mut outputs = Vec::new();
-        for info in &self.graph.output {
-            let what = || format!("nothing computes the output `{}`", info.name);
-            let value = lower.values.get(&info.name).cloned();
-            match value.ok_or_else(|| OnnxError::File { path: self.path.clone(), what: what() })? {
-                Value::Host(tensor) => outputs.push((info.name.clone(), OnnxOutput::Known(tensor))),
-                Value::Node(id, elem) => {
-                    lower.graph.output(info.name.clone(), id);
-                    outputs.push((info.name.clone(), OnnxOutput::Computed(elem)));
-                }
-            }
-        }
-        Ok(OnnxGraph { graph: lower.graph, outputs })
-    }
-}
-
-fn name_of(node: &proto::NodeProto, position: usize) -> String {
-    match (node.name.is_empty(), node.output.first()) {
-        (false, _) => node.name.clone(),
-        (true, Some(output)) => output.clone(),
-        (true, None) => format!("{}_{position}", node.op_type),
+        walk::graph(self, given)
     }
 }
 

@@ -4,11 +4,11 @@ use super::elementwise::{broadcast, broadcast_positions};
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, axis_of, invalid, unsupported};
 use super::tensor::{Elem, HostTensor, elements};
 use crate::graph::ValueId;
-use crate::ops::{Concat, Dim, Expand, Pad, PadMode, Slice, SliceAxis};
+use crate::ops::{Concat, Dim, Expand, Op, Pad, PadMode, Slice, SliceAxis};
 use crate::tensor::Shape;
 
 /// The same elements under another shape.
-fn reshaped(lower: &mut Lower, call: &Call<'_>, value: &Value, shape: &[usize]) -> Lowered {
+pub(super) fn reshaped(lower: &mut Lower, call: &Call<'_>, value: &Value, shape: &[usize]) -> Lowered {
     if elements(shape)? != elements(&lower.shape(value))? {
         return invalid(format!("{:?} cannot become {shape:?}", lower.shape(value)));
     }
@@ -37,7 +37,38 @@ pub(super) fn reshape(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let rest = elements(&shape)?;
         shape[open] = elements(&from)?.checked_div(rest).unwrap_or(0);
     }
+    if let Value::Node(id, elem) = value
+        && let Some(shuffled) = shuffle(lower, call, id, &shape)?
+    {
+        return Ok(vec![Value::Node(shuffled, elem)]);
+    }
     reshaped(lower, call, &value, &shape)
+}
+
+/// A channel shuffle: groups of channels opened by a reshape, swapped with what is in them, and closed by this one. Where
+/// the channels come last it needs no other axes to move.
+fn shuffle(lower: &mut Lower, call: &Call<'_>, id: ValueId, shape: &[usize]) -> Result<Option<ValueId>, Wrong> {
+    let graph = &lower.graph;
+    let found = || {
+        let swapped = graph.producer(id)?;
+        let opened = graph.producer(*swapped.inputs.first()?)?;
+        let (Op::Transpose(swap), Op::Reshape(_)) = (&swapped.op, &opened.op) else { return None };
+        let twin = lower.twin(*opened.inputs.first()?)?;
+        let own = graph.ty(*opened.inputs.first()?).shape.to_vec();
+        let groups = graph.ty(*swapped.inputs.first()?).shape.to_vec();
+        let rest = groups.len().checked_sub(3)?;
+        let fits = own == shape && groups[0] == own[0] && groups[3..] == own[2..];
+        let swaps = swap.perm.iter().copied().eq([0, 2, 1].into_iter().chain(3..3 + rest));
+        (fits && swaps).then_some((twin, groups[1], groups[2]))
+    };
+    let Some((twin, groups, each)) = found() else { return Ok(None) };
+    let full = graph.ty(twin).shape.to_vec();
+    let last = full.len() - 1;
+    let opened = lower.reshape(call, twin, &[&full[..last], &[groups, each]].concat())?;
+    let perm = (0..last).chain([last + 1, last]).collect();
+    let swapped = lower.transpose(call, opened, perm)?;
+    let twin = lower.reshape(call, swapped, &full)?;
+    lower.channels_first(call, twin).map(Some)
 }
 
 /// `Flatten`.
@@ -116,7 +147,14 @@ pub(super) fn concat(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     join(lower, call, &values, axis, elem).map(|value| vec![value])
 }
 
-fn join(lower: &mut Lower, call: &Call<'_>, values: &[Value], axis: usize, elem: Elem) -> Result<Value, Wrong> {
+/// Values one after the other along an axis.
+pub(super) fn join(
+    lower: &mut Lower,
+    call: &Call<'_>,
+    values: &[Value],
+    axis: usize,
+    elem: Elem,
+) -> Result<Value, Wrong> {
     let full: Vec<Value> = values.iter().filter(|value| !lower.shape(value).contains(&0)).cloned().collect();
     // Parts without elements add nothing, unless all are.
     let values = if full.is_empty() { values } else { &full };
@@ -171,7 +209,7 @@ fn host_concat(tensors: &[&HostTensor], axis: usize) -> Result<HostTensor, Wrong
 }
 
 /// A part of a value: per entry axis, start, end (`None`: to the last, or first, element) and step.
-fn part(lower: &mut Lower, call: &Call<'_>, value: &Value, ranges: Vec<SliceAxis>) -> Result<Value, Wrong> {
+pub(super) fn part(lower: &mut Lower, call: &Call<'_>, value: &Value, ranges: Vec<SliceAxis>) -> Result<Value, Wrong> {
     let empty = |range: &SliceAxis| match range.end {
         Some(end) if range.step > 0 => range.start >= end,
         Some(end) => range.start <= end,
@@ -285,45 +323,6 @@ pub(super) fn split(lower: &mut Lower, call: &Call<'_>) -> Lowered {
             part(lower, call, &value, vec![range])
         })
         .collect()
-}
-
-/// `Gather` with known indices: parts put together again.
-pub(super) fn gather(lower: &mut Lower, call: &Call<'_>) -> Lowered {
-    let value = call.input(0)?.clone();
-    let shape = lower.shape(&value);
-    let axis = axis_of(call.int("axis", 0), shape.len())?;
-    let Some(indices) = call.known(1)? else { return invalid("no indices are given") };
-    let size = shape[axis] as i64;
-    let mut at = Vec::with_capacity(indices.len());
-    for index in indices.to_i64()? {
-        let counted = if index < 0 { index + size } else { index };
-        if !(0..size).contains(&counted) {
-            return invalid(format!("index {index} of an axis of {size}"));
-        }
-        at.push(counted);
-    }
-    let target: Vec<usize> = shape[..axis].iter().chain(&indices.shape).chain(&shape[axis + 1..]).copied().collect();
-    if let Value::Host(tensor) = &value {
-        let (outer, inner) = (elements(&shape[..axis])?, elements(&shape[axis + 1..])?);
-        elements(&target)?;
-        let mut positions = Vec::new();
-        for row in 0..outer {
-            for &index in &at {
-                let start = (row * shape[axis] + index as usize) * inner;
-                positions.extend(start..start + inner);
-            }
-        }
-        return Ok(vec![Value::Host(tensor.take(target, &positions)?)]);
-    }
-    if at.len() > 64 || at.is_empty() {
-        return unsupported(format!("{} indices into a tensor that is computed at run time (1 to 64 are)", at.len()));
-    }
-    let parts: Vec<Value> = at
-        .into_iter()
-        .map(|index| part(lower, call, &value, vec![SliceAxis { axis, start: index, end: Some(index + 1), step: 1 }]))
-        .collect::<Result<_, _>>()?;
-    let joined = join(lower, call, &parts, axis, value.elem())?;
-    reshaped(lower, call, &joined, &target)
 }
 
 /// A value spread to a shape that it broadcasts to.
@@ -470,22 +469,25 @@ pub(super) fn depth_to_space(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     };
     let square = b * b;
     let id = lower.place(call, &value)?;
+    // Worked out with channels last, where most networks have them.
+    let twin = lower.channels_last(call, id)?;
     let (opened, perm, target) = if call.op() == "SpaceToDepth" {
         if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
             return invalid(format!("blocks of {b} in {h} x {w}"));
         }
-        (vec![n, c, h / b, b, w / b, b], vec![0, 3, 5, 1, 2, 4], [n, c * square, h / b, w / b])
+        (vec![n, h / b, b, w / b, b, c], vec![0, 1, 3, 2, 4, 5], [n, h / b, w / b, c * square])
     } else {
         if !c.is_multiple_of(square) {
             return invalid(format!("{c} channels in blocks of {square}"));
         }
-        let (depth, target) = (c / square, [n, c / square, h * b, w * b]);
+        let (depth, target) = (c / square, [n, h * b, w * b, c / square]);
         match call.string("mode", "DCR").as_str() {
-            "CRD" => (vec![n, depth, b, b, h, w], vec![0, 1, 4, 2, 5, 3], target),
-            _ => (vec![n, b, b, depth, h, w], vec![0, 3, 4, 1, 5, 2], target),
+            "CRD" => (vec![n, h, w, depth, b, b], vec![0, 1, 4, 2, 5, 3], target),
+            _ => (vec![n, h, w, b, b, depth], vec![0, 1, 3, 2, 4, 5], target),
         }
     };
-    let id = lower.reshape(call, id, &opened)?;
-    let id = lower.transpose(call, id, perm)?;
-    Ok(vec![Value::Node(lower.reshape(call, id, &target)?, value.elem())])
+    let twin = lower.reshape(call, twin, &opened)?;
+    let twin = lower.transpose(call, twin, perm)?;
+    let twin = lower.reshape(call, twin, &target)?;
+    Ok(vec![Value::Node(lower.channels_first(call, twin)?, value.elem())])
 }

@@ -1,13 +1,13 @@
-//! Matrix products, reductions and normalisations.
+//! Matrix products and reductions.
 
 use super::elementwise::chain;
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, axis_of, invalid, unsupported};
 use super::tensor::{HostTensor, elements};
 use crate::graph::ValueId;
 use crate::ops::{
-    BatchNorm, Binary, BinaryFn, Conv, MatMul, Normalize, Reduce, ReduceFn, Softmax, SoftmaxKind, UnaryFn,
+    Binary, BinaryFn, Conv, MatMul, Pad, PadMode, Reduce, ReduceFn, Slice, Softmax, SoftmaxKind, UnaryFn,
 };
-use crate::tensor::{Tensor, Window};
+use crate::tensor::Window;
 
 /// A product with known weights `[k, n]`, which is a convolution without spatial axes; of computed operands otherwise.
 fn product(lower: &mut Lower, call: &Call<'_>, a: ValueId, b: ValueId, known: bool) -> Result<ValueId, Wrong> {
@@ -106,6 +106,9 @@ pub(super) fn reduce(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         return Ok(vec![Value::Host(known)]);
     }
     let id = lower.place(call, &input)?;
+    if call.op() == "ReduceProd" {
+        return Ok(vec![Value::Node(product_over(lower, call, id, &axes, keepdims)?, input.elem())]);
+    }
     if call.op() == "ReduceLogSumExp" {
         return Ok(vec![Value::Node(log_sum_exp(lower, call, id, axes, keepdims)?, input.elem())]);
     }
@@ -142,6 +145,48 @@ fn reduce_over(
     }
 }
 
+/// The product over axes: halves of an axis are multiplied until one element is left.
+fn product_over(
+    lower: &mut Lower,
+    call: &Call<'_>,
+    x: ValueId,
+    axes: &[usize],
+    keepdims: bool,
+) -> Result<ValueId, Wrong> {
+    let mut y = x;
+    for &axis in axes {
+        loop {
+            let shape = lower.graph.ty(y).shape.clone();
+            let (size, half) = (shape[axis], shape[axis].div_ceil(2));
+            if size < 2 {
+                break;
+            }
+            if size % 2 != 0 {
+                let mut pads = vec![(0, 0); shape.rank()];
+                pads[axis] = (0, 1);
+                y = lower.emit(call, Pad { pads, mode: PadMode::Constant(1.0) }, &[y])?;
+            }
+            let first = lower.emit(call, Slice::range(axis, 0, Some(half as i64)), &[y])?;
+            let second = lower.emit(call, Slice::range(axis, half as i64, None), &[y])?;
+            y = lower.emit(call, Binary { function: BinaryFn::Mul }, &[first, second])?;
+        }
+    }
+    without_axes(lower, call, y, axes, keepdims)
+}
+
+/// Drops axes of one element unless they are kept.
+fn without_axes(
+    lower: &mut Lower,
+    call: &Call<'_>,
+    y: ValueId,
+    axes: &[usize],
+    keepdims: bool,
+) -> Result<ValueId, Wrong> {
+    let shape = lower.graph.ty(y).shape.to_vec();
+    let rest: Vec<usize> = (0..shape.len()).filter(|axis| keepdims || !axes.contains(axis)).map(|a| shape[a]).collect();
+    lower.reshape(call, y, &rest)
+}
+
 /// `m + log(sum(exp(x - m)))` with the largest element `m`.
 fn log_sum_exp(
     lower: &mut Lower,
@@ -156,12 +201,10 @@ fn log_sum_exp(
     let sum = lower.emit(call, Reduce { function: ReduceFn::Sum, axes: axes.clone(), keepdims: true }, &[powers])?;
     let log = lower.unary(call, UnaryFn::Log, sum)?;
     let y = lower.emit(call, Binary { function: BinaryFn::Add }, &[log, largest])?;
-    let shape = lower.graph.ty(y).shape.to_vec();
-    let rest: Vec<usize> = (0..shape.len()).filter(|axis| keepdims || !axes.contains(axis)).map(|a| shape[a]).collect();
-    lower.reshape(call, y, &rest)
+    without_axes(lower, call, y, &axes, keepdims)
 }
 
-/// Reduces known numbers in double precision; `None` where they are few enough not to be worth it for weights.
+/// Reduces known numbers in double precision.
 fn reduce_on_host(
     call: &Call<'_>,
     tensor: &HostTensor,
@@ -169,7 +212,8 @@ fn reduce_on_host(
     keepdims: bool,
 ) -> Result<Option<HostTensor>, Wrong> {
     let step: fn(f64, f64) -> f64 = match call.op() {
-        "ReduceSum" | "ReduceMean" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum" => |a, b| a + b,
+        "ReduceSum" | "ReduceMean" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum"
+        | "ReduceLogSumExp" => |a, b| a + b,
         "ReduceProd" => |a, b| a * b,
         "ReduceMax" => |a, b| if b > a || b.is_nan() { b } else { a },
         "ReduceMin" => |a, b| if b < a || b.is_nan() { b } else { a },
@@ -190,6 +234,7 @@ fn reduce_on_host(
         let x = match call.op() {
             "ReduceL1" => x.abs(),
             "ReduceL2" | "ReduceSumSquare" => x * x,
+            "ReduceLogSumExp" => x.exp(),
             _ => x,
         };
         sums[place] = step(sums[place], x);
@@ -199,7 +244,7 @@ fn reduce_on_host(
         *sum = match call.op() {
             "ReduceMean" => *sum / length,
             "ReduceL2" => sum.sqrt(),
-            "ReduceLogSum" => sum.ln(),
+            "ReduceLogSum" | "ReduceLogSumExp" => sum.ln(),
             _ => *sum,
         };
     }
@@ -228,66 +273,4 @@ pub(super) fn softmax(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         lower.emit(call, Softmax { kind, axis }, &[id])?
     };
     Ok(vec![Value::Node(id, input.elem())])
-}
-
-/// `BatchNormalization` with given statistics.
-pub(super) fn batch_norm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
-    if call.int("training_mode", 0) != 0 || (1..5).any(|output| call.wants_output(output)) {
-        return unsupported("training");
-    }
-    if call.int("spatial", 1) == 0 {
-        return unsupported("spatial = 0");
-    }
-    let input = call.input(0)?;
-    let rank = lower.shape(input).len();
-    let x = lower.place(call, input)?;
-    let mut inputs = vec![lower.channels_last(call, x)?];
-    for position in 1..5 {
-        inputs.push(lower.place(call, call.input(position)?)?);
-    }
-    let axis = if rank < 3 { 1 } else { rank - 1 };
-    let y = lower.emit(call, BatchNorm { axis, epsilon: call.float("epsilon", 1e-5) }, &inputs)?;
-    Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
-}
-
-/// `InstanceNormalization`, `LayerNormalization` and `GroupNormalization` (with a scale per channel).
-pub(super) fn normalization(lower: &mut Lower, call: &Call<'_>) -> Lowered {
-    let input = call.input(0)?;
-    let shape = lower.shape(input);
-    let epsilon = call.float("epsilon", 1e-5);
-    let x = lower.place(call, input)?;
-    let scale = lower.place(call, call.input(1)?)?;
-    let offset = match call.optional(2) {
-        Some(offset) => lower.place(call, offset)?,
-        None => lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0)),
-    };
-    if shape.len() < 2 || (1..3).any(|output| call.wants_output(output)) {
-        return unsupported("statistics as outputs, or an input of fewer than two axes");
-    }
-    let y = match call.op() {
-        "LayerNormalization" => {
-            let first = axis_of(call.int("axis", -1), shape.len())?;
-            lower.emit(call, Normalize { axes: (first..shape.len()).collect(), epsilon }, &[x, scale, offset])?
-        }
-        op => {
-            let groups = if op == "InstanceNormalization" { shape[1] as i64 } else { call.int("num_groups", 0) };
-            let Some(groups) = usize::try_from(groups).ok().filter(|&g| g > 0 && shape[1].is_multiple_of(g)) else {
-                return invalid(format!("{} groups of {} channels", groups, shape[1]));
-            };
-            let of_channels = op == "InstanceNormalization" || call.opset >= 21;
-            let split: Vec<usize> =
-                [shape[0], groups, shape[1] / groups].into_iter().chain(shape[2..].to_vec()).collect();
-            let mut aligned = vec![1; split.len()];
-            aligned[1] = groups;
-            if of_channels {
-                aligned[2] = shape[1] / groups;
-            }
-            let x = lower.reshape(call, x, &split)?;
-            let (scale, offset) = (lower.reshape(call, scale, &aligned)?, lower.reshape(call, offset, &aligned)?);
-            let axes = (2..split.len()).collect();
-            let y = lower.emit(call, Normalize { axes, epsilon }, &[x, scale, offset])?;
-            lower.reshape(call, y, &shape)?
-        }
-    };
-    Ok(vec![Value::Node(y, input.elem())])
 }

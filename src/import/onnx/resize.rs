@@ -158,7 +158,9 @@ pub(super) fn resize(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let same = axis.input == axis.output
             && (0..matrix.len()).all(|i| matrix[i] == f32::from(u8::from(i / axis.output == i % axis.output)));
         if !same {
-            id = multiply(lower, call, id, axis, matrix)?;
+            let matrix =
+                Tensor::from_f32([axis.input, axis.output], matrix).map_err(|e| Wrong::Invalid(e.to_string()))?;
+            id = multiply(lower, call, id, axis.axis, matrix)?;
         }
         if outside.contains(&true) {
             let mut sizes = vec![1; shape.len()];
@@ -202,19 +204,25 @@ fn repetition(settings: &Settings, axes: &[Axis], rank: usize) -> Option<Vec<usi
     (settings.coordinates != "tf_crop_and_resize").then_some(factors)
 }
 
-/// `x` times a matrix along one axis.
-fn multiply(lower: &mut Lower, call: &Call<'_>, x: ValueId, axis: &Axis, matrix: Vec<f32>) -> Result<ValueId, Wrong> {
-    let matrix = Tensor::from_f32([axis.input, axis.output], matrix).map_err(|e| Wrong::Invalid(e.to_string()))?;
+/// `x` times a matrix `[size of the axis, new size]` along one axis.
+pub(super) fn multiply(
+    lower: &mut Lower,
+    call: &Call<'_>,
+    x: ValueId,
+    axis: usize,
+    matrix: Tensor,
+) -> Result<ValueId, Wrong> {
+    let (input, output) = (matrix.shape()[0], matrix.shape()[1]);
     let matrix = lower.graph.constant(call.name.clone(), matrix);
     let rank = lower.graph.ty(x).shape.rank();
-    let x = if rank == 1 { lower.reshape(call, x, &[1, axis.input])? } else { x };
+    let x = if rank == 1 { lower.reshape(call, x, &[1, input])? } else { x };
     let mut perm: Vec<usize> = (0..rank.max(2)).collect();
-    let place = axis.axis + usize::from(rank == 1);
+    let place = axis + usize::from(rank == 1);
     perm.swap(place, rank.max(2) - 1);
     let turned = lower.transpose(call, x, perm.clone())?;
     let y = lower.emit(call, Conv::new(Window::unit(0), 1), &[turned, matrix])?;
     let y = lower.transpose(call, y, perm)?;
-    if rank == 1 { lower.reshape(call, y, &[axis.output]) } else { Ok(y) }
+    if rank == 1 { lower.reshape(call, y, &[output]) } else { Ok(y) }
 }
 
 /// Scales and sizes of the axes that change, by the op's version.

@@ -64,6 +64,29 @@ impl Elem {
         matches!(self, Elem::F32 | Elem::F64 | Elem::F16 | Elem::Bf16)
     }
 
+    /// Whether every value of another integer type is one of this type.
+    pub fn holds(self, other: Elem) -> bool {
+        // Bits for magnitudes, and whether there is a sign.
+        let range = |elem: Elem| match elem {
+            Elem::Bool => Some((1, false)),
+            Elem::U8 => Some((8, false)),
+            Elem::I8 => Some((7, true)),
+            Elem::U16 => Some((16, false)),
+            Elem::I16 => Some((15, true)),
+            Elem::U32 => Some((32, false)),
+            Elem::I32 => Some((31, true)),
+            Elem::U64 => Some((64, false)),
+            Elem::I64 => Some((63, true)),
+            // Integers that are exact in f32 are so in every float that is computed.
+            Elem::F32 | Elem::F64 => Some((64, true)),
+            Elem::F16 | Elem::Bf16 => None,
+        };
+        match (range(self), range(other)) {
+            (Some((bits, signed)), Some((other_bits, other_signed))) => bits >= other_bits && (signed || !other_signed),
+            _ => false,
+        }
+    }
+
     pub(super) fn size(self) -> usize {
         match self {
             Elem::I8 | Elem::U8 | Elem::Bool => 1,

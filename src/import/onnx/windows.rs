@@ -139,11 +139,7 @@ pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     };
     let power = call.int("p", 2);
     if call.op() == "LpPool" {
-        x = match power {
-            1 => lower.unary(call, UnaryFn::Abs, x)?,
-            2 => lower.unary(call, UnaryFn::Square, x)?,
-            p => return unsupported(format!("p = {p} (1 and 2 are)")),
-        };
+        x = to_the(lower, call, x, power)?;
     }
     let scale = size.iter().product::<usize>() as f32;
     let pool = Pool { kind, size, window };
@@ -155,9 +151,7 @@ pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     }
     if call.op() == "LpPool" {
         y = lower.unary(call, UnaryFn::Affine { scale, offset: 0.0 }, y)?;
-        if power == 2 {
-            y = lower.unary(call, UnaryFn::Sqrt, y)?;
-        }
+        y = root(lower, call, y, power)?;
     }
     Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
 }
@@ -204,20 +198,47 @@ pub(super) fn global_pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let function = match call.op() {
         "GlobalAveragePool" => ReduceFn::Mean,
         "GlobalMaxPool" => ReduceFn::Max,
-        _ if call.int("p", 2) == 2 => ReduceFn::Sum,
-        _ => return unsupported("p other than 2"),
+        _ => ReduceFn::Sum,
     };
+    let power = call.int("p", 2);
     if function == ReduceFn::Sum {
-        x = lower.unary(call, UnaryFn::Square, x)?;
+        x = to_the(lower, call, x, power)?;
     }
     let mut y = lower.emit(call, Reduce { function, axes: (1..rank - 1).collect(), keepdims: true }, &[x])?;
     if function == ReduceFn::Sum {
-        y = lower.unary(call, UnaryFn::Sqrt, y)?;
+        y = root(lower, call, y, power)?;
     }
     Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
 }
 
-/// `LRN`: `x / (bias + alpha / size * sum(x^2 over neighbouring channels)) ^ beta`, for `beta` 0.5, 0.75 and 1.
+/// `|x|^p`, the terms of a norm.
+fn to_the(lower: &mut Lower, call: &Call<'_>, x: ValueId, power: i64) -> Result<ValueId, Wrong> {
+    match power {
+        1 => lower.unary(call, UnaryFn::Abs, x),
+        2 => lower.unary(call, UnaryFn::Square, x),
+        3.. => {
+            let size = lower.unary(call, UnaryFn::Abs, x)?;
+            scalar_power(lower, call, size, power as f32)
+        }
+        _ => invalid(format!("p = {power}")),
+    }
+}
+
+/// What a norm is of the sum of its terms.
+fn root(lower: &mut Lower, call: &Call<'_>, sum: ValueId, power: i64) -> Result<ValueId, Wrong> {
+    match power {
+        1 => Ok(sum),
+        2 => lower.unary(call, UnaryFn::Sqrt, sum),
+        _ => scalar_power(lower, call, sum, 1.0 / power as f32),
+    }
+}
+
+fn scalar_power(lower: &mut Lower, call: &Call<'_>, x: ValueId, power: f32) -> Result<ValueId, Wrong> {
+    let power = lower.graph.constant(call.name.clone(), Tensor::full([1], power));
+    lower.emit(call, Binary { function: BinaryFn::Pow }, &[x, power])
+}
+
+/// `LRN`: `x / (bias + alpha / size * sum(x^2 over neighbouring channels)) ^ beta`.
 pub(super) fn lrn(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let input = call.input(0)?;
     let shape = lower.shape(input);
@@ -246,7 +267,7 @@ pub(super) fn lrn(lower: &mut Lower, call: &Call<'_>) -> Lowered {
             let quarter = lower.unary(call, UnaryFn::Sqrt, half)?;
             lower.emit(call, Binary { function: BinaryFn::Mul }, &[half, quarter])?
         }
-        beta => return unsupported(format!("beta = {beta} (0.5, 0.75 and 1 are)")),
+        beta => scalar_power(lower, call, base, beta)?,
     };
     let y = lower.emit(call, Binary { function: BinaryFn::Div }, &[x, divisor])?;
     Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])

@@ -14,10 +14,11 @@ use serde::Serialize;
 use super::{Dims, Model};
 use crate::error::LayerError;
 
+pub use kernels::describe;
 pub use notes::Note;
 
 /// Rows and columns that stand in for input axes of open size when work is counted.
-const OPEN_AXIS: usize = 224;
+pub const OPEN_AXIS: usize = 224;
 
 /// One layer, or one input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

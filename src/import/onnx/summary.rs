@@ -1,0 +1,87 @@
+//! The summary of an ONNX model: a row per node, in the form of a model of layers.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::lower::Value;
+use super::walk::{self, full_name};
+use super::{Given, OnnxError, OnnxModel};
+use crate::graph::Node;
+use crate::layers::{Row, Summary, describe};
+use crate::ops::Cost;
+
+impl OnnxModel {
+    /// What every node does, for given input shapes: its shape (axes in ONNX's order), parameters, kernels in words and
+    /// work. Nodes whose results are known at import have no row. A batch is the first axis of the first input.
+    ///
+    /// # Errors
+    /// As [`OnnxModel::graph`].
+    pub fn summary(&self, given: &BTreeMap<String, Given>) -> Result<Summary, OnnxError> {
+        let lower = walk::lower(self, given)?;
+        let graph = &lower.graph;
+        let mut nodes: HashMap<&str, Vec<&Node>> = HashMap::new();
+        for node in graph.nodes() {
+            nodes.entry(&node.name).or_default().push(node);
+        }
+        let shape_of = |name: &String| match lower.values.get(name)? {
+            Value::Node(id, _) => Some(graph.ty(*id).shape.to_vec()),
+            Value::Host(_) => None,
+        };
+        let mut rows = Vec::new();
+        let mut sources: HashMap<&str, &str> = HashMap::new();
+        for input in &self.inputs {
+            let Some(shape) = shape_of(&input.name) else { continue };
+            sources.insert(&input.name, &input.name);
+            rows.push(row(&input.name, "Input", &shape));
+        }
+        let mut counted: HashSet<&str> = HashSet::new();
+        for step in &self.steps {
+            let Some(shape) = step.node.output.iter().find_map(shape_of) else { continue };
+            let own = nodes.get(step.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let mut row = row(&step.name, &full_name(step), &shape);
+            for name in &step.node.input {
+                let initializer = self.initializers.get(name).filter(|tensor| tensor.elem.is_float());
+                if let Some(tensor) = initializer.filter(|_| counted.insert(name)) {
+                    row.params += tensor.len();
+                }
+                row.connected_to.extend(sources.get(name.as_str()).map(|source| source.to_string()));
+            }
+            let cost = |node: &&Node| node.op.spec().cost(&graph.input_types(node), &graph.output_types(node));
+            row.macs = own.iter().map(cost).sum::<Cost>().macs;
+            for words in own.iter().filter_map(|node| describe(graph, node)) {
+                if !row.kernels.contains(&words) {
+                    row.kernels.push(words);
+                }
+            }
+            sources.extend(step.node.output.iter().map(|name| (name.as_str(), step.name.as_str())));
+            rows.push(row);
+        }
+        let params = rows.iter().map(|row| row.params).sum();
+        Ok(Summary {
+            model: self.path.file_stem().map(|name| name.to_string_lossy().to_string()).unwrap_or_default(),
+            batch: rows.first().and_then(|row| row.output_shape.first().copied().flatten()).unwrap_or(1),
+            sequential: false,
+            params,
+            trainable_params: 0,
+            macs: rows.iter().map(|row| row.macs).sum(),
+            activation_bytes: rows.iter().map(|row| row.activation_bytes).sum(),
+            notes: Vec::new(),
+            rows,
+        })
+    }
+}
+
+fn row(name: &str, class: &str, shape: &[usize]) -> Row {
+    Row {
+        name: name.to_string(),
+        class: class.to_string(),
+        output_shape: shape.iter().map(|&size| Some(size)).collect(),
+        params: 0,
+        trainable_params: 0,
+        connected_to: Vec::new(),
+        calls: 1,
+        kernels: Vec::new(),
+        macs: 0,
+        activation_bytes: 4 * shape.iter().product::<usize>() as u64,
+        nested: Vec::new(),
+    }
+}
