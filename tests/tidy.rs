@@ -137,13 +137,9 @@ fn every_shader_has_its_kernel_and_every_kernel_its_shader() {
     let stem = |path: &PathBuf| path.file_stem().unwrap().to_string_lossy().to_string();
     let shaders: BTreeSet<String> =
         files("shaders", "wgsl").iter().filter(|path| !name(path).contains("/lib/")).map(stem).collect();
-    let machinery = ["mod", "registry", "shader", "traits", "check", "probe"];
-    let kernels: BTreeSet<String> = files("src/kernels", "rs")
-        .iter()
-        .filter(|path| fs::read_to_string(path).unwrap().contains("stem:"))
-        .map(stem)
-        .filter(|stem| !machinery.contains(&stem.as_str()))
-        .collect();
+    // A file that goes with a shader begins with its stem.
+    let opens = |path: &PathBuf| fs::read_to_string(path).unwrap().starts_with(&format!("//! `{}`: ", stem(path)));
+    let kernels: BTreeSet<String> = files("src/kernels", "rs").iter().filter(|path| opens(path)).map(stem).collect();
     assert_eq!(shaders, kernels, "shaders on the left, kernels on the right");
 }
 

@@ -10,6 +10,7 @@ mod gradients;
 mod movement;
 mod pools;
 mod reductions;
+mod separable;
 
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -124,6 +125,7 @@ pub fn all() -> Vec<OpCase> {
         movement::cases(),
         pools::cases(),
         reductions::cases(),
+        separable::cases(),
     ]
     .concat()
 }

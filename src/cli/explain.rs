@@ -12,7 +12,7 @@ use super::source::ModelArg;
 use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output};
 use crate::kernels::{DeviceClass, DeviceTraits};
-use crate::passes::{FoldCache, Note, optimize};
+use crate::passes::{FoldCache, Note, optimize, specialize};
 use crate::plan::{Action, Plan, Step};
 use crate::session::{Device, Options, TunedCase, plan_with, tuned_for};
 
@@ -60,7 +60,9 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
             Device::Cpu => ("no device; planned for a processor that runs shaders".into(), DeviceTraits::lavapipe()),
         },
     };
-    let (graph, report) = optimize(graph, &FoldCache::default())?;
+    let (graph, mut report) = optimize(graph, &FoldCache::default())?;
+    let (graph, further) = specialize(graph, &traits)?;
+    report.extend(further);
     let options = args.tuning.apply(Options::default());
     let table = match &device {
         Some(device) => tuned_for(&graph, device, &options)?,

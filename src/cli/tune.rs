@@ -10,7 +10,7 @@ use serde_json::json;
 use super::inputs::InputArgs;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
-use crate::passes::{FoldCache, optimize};
+use crate::passes::{FoldCache, optimize, specialize};
 use crate::session::{CheckedAgainst, Device, TunedCase, TuningTable, tune};
 
 #[derive(Debug, Args)]
@@ -44,6 +44,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
         table = TuningTable::new(&device);
     }
     let (graph, _) = optimize(graph, &FoldCache::default())?;
+    let (graph, _) = specialize(graph, device.traits())?;
     let bar = progress::bar("measuring kernels");
     let measured = tune(&graph, &device, &mut table, &|done, total| {
         bar.set_length(total as u64);

@@ -1,87 +1,104 @@
-//! `conv_gemm`: a convolution in one group as a tiled matrix product, its input gathered tap by tap.
+//! `conv_gemm`: a convolution as tiled matrix products, one for each group, its input gathered tap by tap.
 
 use super::gemm::Product;
 use super::layout::count;
-use super::window::{axis_params, window_fits};
-use super::{Case, DeviceTraits, Kernel, Launch, Refusal, params};
+use super::window::{Windows, axis_params, passes, window_fits};
+use super::{Case, DeviceTraits, Kernel, Launch, Refusal, Shader, params};
 use crate::ops::{Filters, Op};
+use crate::tensor::AxisWindow;
 
 params! {
-    /// Parameters of `conv_gemm`: rows (pixels), columns (output channels), taps times input channels, tiles beside each
-    /// other, input channels, and the windows of the three axes.
+    /// Parameters of `conv_gemm`: rows (pixels), output channels of a group and of all, taps times input channels, tiles beside
+    /// each other and of a group, slices of the sum, terms of each, and input channels of a group and of a pixel, in elements or
+    /// vectors; from the end of a tap, a row of taps
+    /// and a plane of taps to the beginning of the next; where rows and columns of taps end; and the windows of the axes.
     struct Params {
         rows: u32,
         columns: u32,
+        all_columns: u32,
         reduction: u32,
         column_tiles: u32,
+        tiles: u32,
+        slices: u32,
+        slice: u32,
         channels: u32,
-        depth_input: u32,
-        depth_output: u32,
-        depth_stride: u32,
-        depth_dilation: u32,
-        depth_before: u32,
-        height_input: u32,
-        height_output: u32,
-        height_size: u32,
-        height_stride: u32,
-        height_dilation: u32,
-        height_before: u32,
-        width_input: u32,
-        width_output: u32,
-        width_size: u32,
-        width_stride: u32,
-        width_dilation: u32,
-        width_before: u32,
+        pitch: u32,
+        tap_hop: u32,
+        row_hop: u32,
+        plane_hop: u32,
+        width_end: u32,
+        height_end: u32,
+        windows: Windows,
     }
 }
 
-/// Output channels below which most of a tile would be empty.
-const FEW_CHANNELS: usize = 8;
+/// Output channels below which most of a tile would be empty: of one group, and of each of several.
+const FEW_CHANNELS: [usize; 2] = [4, 8];
 
-/// Takes any window in one group.
+/// Takes any window with filters for several output channels.
 pub(super) const KERNEL: Kernel = Kernel { stem: "conv_gemm", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
     case.fits(traits)?;
     let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
-    if conv.filters != (Filters::PerGroup { groups: 1 }) {
-        return Refusal::because("takes convolutions in one group");
-    }
-    if site.out_channels < FEW_CHANNELS {
+    let product = Product::of(&site);
+    let few = FEW_CHANNELS[usize::from(site.groups > 1)];
+    if conv.filters == Filters::Shared || product.columns < few {
         return Refusal::because(format!(
-            "takes {FEW_CHANNELS} output channels or more, and these are {}",
-            site.out_channels
+            "takes {few} output channels or more in a group, and here are {}",
+            product.columns
         ));
     }
     let axes = site.axes3();
     window_fits(&axes)?;
-    let [depth, height, width] = axis_params(&axes)?;
-    let product = Product::of(&site);
     let tiling = product.tiling(traits)?;
+    let part = if product.vectors { 4 } else { 1 };
+    let pitch = site.in_channels / part;
+    let (channels, step) = (pitch / site.groups, tiling.depth / part);
+    let [tap_hop, row_hop, plane_hop] = hops(&axes, pitch, channels);
+    let [depth, height, width] = &axes;
     let params = Params {
         rows: count(product.rows)?,
         columns: count(product.columns)?,
+        all_columns: count(site.out_channels)?,
         reduction: count(product.reduction)?,
         column_tiles: count(tiling.column_tiles)?,
-        channels: count(site.in_channels)?,
-        depth_input: depth[0],
-        depth_output: depth[1],
-        depth_stride: depth[3],
-        depth_dilation: depth[4],
-        depth_before: depth[5],
-        height_input: height[0],
-        height_output: height[1],
-        height_size: height[2],
-        height_stride: height[3],
-        height_dilation: height[4],
-        height_before: height[5],
-        width_input: width[0],
-        width_output: width[1],
-        width_size: width[2],
-        width_stride: width[3],
-        width_dilation: width[4],
-        width_before: width[5],
+        tiles: count(tiling.tiles)?,
+        slices: count(tiling.slices)?,
+        slice: count(tiling.slice)?,
+        channels: count(channels)?,
+        pitch: count(pitch)?,
+        tap_hop,
+        row_hop,
+        plane_hop,
+        width_end: count(width.size * width.dilation)?,
+        height_end: count(height.size * height.dilation)?,
+        windows: axis_params(&axes)?,
     };
-    Ok(product.launch((KERNEL.stem, Params::WGSL), params.words(), &tiling, case, conv))
+    let shader = Shader::new(KERNEL.stem, Params::WGSL)
+        .with("deep", !passes(depth))
+        .with("padded", axes.iter().any(leaves))
+        .with("uniform", channels.is_multiple_of(step))
+        .with("wraps", step.div_ceil(channels));
+    product.launch(shader, params.words(), &tiling, case, conv, traits)
+}
+
+/// Whether a window ever leaves the input.
+fn leaves(axis: &AxisWindow) -> bool {
+    axis.before > 0 || (axis.output - 1) * axis.stride + axis.extent() > axis.input
+}
+
+/// What to add to a position behind the last channel of a tap so as to come to the next tap, on top of that at the end of a
+/// row of taps, and on top of that at the end of a plane; negative hops wrap as the shader's numbers do.
+fn hops([depth, height, width]: &[AxisWindow; 3], pitch: usize, channels: usize) -> [u32; 3] {
+    let signed = |value: usize| value as i64;
+    let reach = |axis: &AxisWindow| signed(axis.size * axis.dilation);
+    let row = signed(width.input * pitch);
+    let hops = [
+        signed(width.dilation * pitch) - signed(channels),
+        signed(height.dilation) * row - reach(width) * signed(pitch),
+        (signed(depth.dilation * height.input) - reach(height)) * row,
+    ];
+    hops.map(|hop| hop as u32)
 }

@@ -26,9 +26,19 @@ params! {
 /// Takes every convolution.
 pub(super) const KERNEL: Kernel = Kernel { stem: "conv_generic", accepts };
 
-/// The epilogue's option for the bias, and the bindings of what it reads, from input `first` on.
+/// The epilogue's option for the bias, and the bindings of what it reads, which follows input and weights.
 pub(super) fn epilogue_parts(case: &Case<'_>, epilogue: &Epilogue, vectors: bool) -> (&'static str, Vec<Binding>) {
-    let one = case.inputs.get(2).is_some_and(|bias| bias.shape.elements() == 1);
+    epilogue_parts_from(2, case, epilogue, vectors)
+}
+
+/// As [`epilogue_parts`], of an op whose epilogue reads from input `first` on.
+pub(super) fn epilogue_parts_from(
+    first: usize,
+    case: &Case<'_>,
+    epilogue: &Epilogue,
+    vectors: bool,
+) -> (&'static str, Vec<Binding>) {
+    let one = case.inputs.get(first).is_some_and(|bias| bias.shape.elements() == 1);
     let bias = match (epilogue.bias, one) {
         (false, _) => "none",
         (true, true) => "one",
@@ -37,7 +47,7 @@ pub(super) fn epilogue_parts(case: &Case<'_>, epilogue: &Epilogue, vectors: bool
     let form = |scalar: bool| if vectors && !scalar { Form::ReadVec4 } else { Form::Read };
     let parts = [(epilogue.bias, "bias", form(one)), (epilogue.residual, "residual", form(false))];
     let there = parts.into_iter().filter(|(there, ..)| *there);
-    let bindings = there.zip(2..).map(|((_, name, form), i)| Binding::new(name, Operand::Input(i), form));
+    let bindings = there.zip(first..).map(|((_, name, form), i)| Binding::new(name, Operand::Input(i), form));
     (bias, bindings.collect())
 }
 

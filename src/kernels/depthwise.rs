@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::conv_generic::epilogue_parts;
 use super::layout::count;
+use super::window::{passes, window_fits};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
 use crate::ops::{Conv, ConvSite, Filters, Op};
 use crate::tensor::AxisWindow;
@@ -35,8 +36,8 @@ const LONGEST: usize = 7;
 /// Fewest outputs of a plane that are worth tiles of eight.
 const LARGE_PLANE: usize = 14 * 14;
 
-/// Takes filters of up to seven rows and columns with strides of 1 and 2 and no dilation there, over channels that divide
-/// by four.
+/// Takes filters of up to seven rows and columns with strides of 1 and 2, or of 1 and dilation, over channels that divide by
+/// four.
 pub(super) const KERNEL: Kernel = Kernel { stem: "depthwise", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
@@ -64,9 +65,9 @@ pub(super) fn resolve<'a>(case: &Case<'a>, traits: &DeviceTraits) -> Result<(&'a
 /// Outputs of one invocation as `[rows, columns]`.
 fn tile(rows: &AxisWindow, columns: &AxisWindow) -> Result<[usize; 2], Refusal> {
     for axis in [rows, columns] {
-        if axis.size > LONGEST || axis.stride > 2 || (axis.dilation > 1 && axis.size > 1) {
+        if axis.size > LONGEST || axis.stride > 2 || (spread(axis) > 1 && axis.stride > 1) {
             return Refusal::because(format!(
-                "takes windows of up to {LONGEST} without dilation and strides of 1 and 2; this one has size {}, stride {}, dilation {}",
+                "takes windows of up to {LONGEST}, strides of 1 and 2, and dilation with stride 1; this one has size {}, stride {}, dilation {}",
                 axis.size, axis.stride, axis.dilation
             ));
         }
@@ -78,6 +79,16 @@ fn tile(rows: &AxisWindow, columns: &AxisWindow) -> Result<[usize; 2], Refusal> 
         outputs if small && outputs * columns.output >= LARGE_PLANE => [4, 2],
         _ => [2, 2],
     })
+}
+
+/// How far apart the taps lie, and the outputs of one invocation with them.
+fn spread(axis: &AxisWindow) -> usize {
+    if axis.size > 1 { axis.dilation } else { 1 }
+}
+
+/// Tiles of `tile` outputs along an axis.
+fn tiles(axis: &AxisWindow, tile: usize) -> usize {
+    axis.output.div_ceil(tile * spread(axis)) * spread(axis)
 }
 
 /// Invocations of a workgroup along channels, columns and rows: neighbours along channels, as far as those reach.
@@ -104,11 +115,13 @@ pub(super) fn launch(
     site: &ConvSite,
     traits: &DeviceTraits,
 ) -> Result<Launch, Refusal> {
-    let [depth, rows, columns] = site.axes3();
+    let axes = site.axes3();
+    window_fits(&axes)?;
+    let [depth, rows, columns] = axes;
     let tile = tile(&rows, &columns)?;
     ends(depth.size, traits)?;
     let channels = site.in_channels / if vectors { 4 } else { 1 };
-    let (row_tiles, column_tiles) = (rows.output.div_ceil(tile[0]), columns.output.div_ceil(tile[1]));
+    let (row_tiles, column_tiles) = (tiles(&rows, tile[0]), tiles(&columns, tile[1]));
     let lanes = lanes(channels, column_tiles);
     let channel_groups = channels.div_ceil(lanes[0]);
     let grid =
@@ -140,14 +153,14 @@ pub(super) fn launch(
         Binding::new("y", Operand::Output(0), write),
     ];
     bindings.extend(epilogue);
-    let flat = depth.size == 1 && depth.stride == 1 && depth.before == 0 && depth.after == 0;
     let shader = Shader::new(stem, Params::WGSL)
         .with("T", if vectors { "vec4<f32>" } else { "f32" })
         .with("lanes", json!(lanes))
         .with("tile", json!(tile))
         .with("size", json!([rows.size, columns.size]))
         .with("stride", json!([rows.stride, columns.stride]))
-        .with("deep", !flat)
+        .with("dilation", json!([spread(&rows), spread(&columns)]))
+        .with("deep", !passes(&depth))
         .with("bias", bias)
         .with("residual", conv.epilogue.residual)
         .with_activation(conv.epilogue.activation);
@@ -178,13 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn windows_in_registers_are_short_and_dense() {
+    fn windows_in_registers_are_short() {
         let dilated = || Window { dilation: vec![2, 2], padding: Padding::Same, ..Window::unit(2) };
+        let strided = || Window { stride: vec![2, 2], ..dilated() };
         assert_eq!(first(Conv::new(Window::unit(2), 8), &[1, 9, 9, 8], &[3, 3, 1, 8]), "depthwise");
         assert_eq!(first(Conv::new(Window::unit(2), 6), &[1, 9, 9, 6], &[3, 3, 1, 6]), "conv_generic");
-        assert_eq!(first(Conv::new(dilated(), 8), &[1, 9, 9, 8], &[3, 3, 1, 8]), "conv_generic");
+        assert_eq!(first(Conv::new(dilated(), 8), &[1, 9, 9, 8], &[3, 3, 1, 8]), "depthwise");
+        assert_eq!(first(Conv::new(strided(), 8), &[1, 9, 9, 8], &[3, 3, 1, 8]), "conv_generic");
         assert_eq!(first(Conv::shared(Window::unit(2)), &[1, 9, 9, 6], &[3, 3, 1, 1]), "shared_depthwise");
-        assert_eq!(first(Conv::shared(dilated()), &[1, 9, 9, 8], &[3, 3, 1, 1]), "conv_generic");
+        assert_eq!(first(Conv::shared(dilated()), &[1, 9, 9, 8], &[3, 3, 1, 1]), "shared_depthwise");
         assert_eq!(first(Conv::shared(Window::unit(2)), &[1, 9, 9, 8], &[9, 9, 1, 1]), "conv_generic");
     }
 }

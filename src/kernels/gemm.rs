@@ -1,18 +1,101 @@
-//! What kernels that are tiled matrix products share: the tile, its grid, and the bindings.
+//! What kernels that are tiled matrix products share: the choice of a tile, its grid, and the bindings.
 
 use serde_json::json;
 
 use super::conv_generic::epilogue_parts;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Launch, Operand, Refusal, Shader, ends};
+use super::split_sum::{self, MOST_SLICES};
+use super::team::BUSY;
+use super::{Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Launch, Operand, Refusal, Shader, ends};
 use crate::ops::{Conv, ConvSite};
 
-/// Steps of the sum that are in workgroup memory at once.
-const DEPTH: usize = 16;
-/// Tiles of the larger kind below which the smaller kind keeps more of a device busy.
-const FEW_TILES: usize = 64;
+/// Invocations of a workgroup along rows and columns, the blocks of 4 x 4 sums that each of them owns, and the terms of the sum
+/// that are in workgroup memory at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Tile {
+    pub threads: [usize; 2],
+    pub own: [usize; 2],
+    pub depth: usize,
+    /// Multiply-adds in a unit of time, relative to a device that did nothing else: the more sums an invocation owns, the fewer
+    /// reads of workgroup memory each of them costs.
+    pub pace: f64,
+}
 
-/// Rows, columns and length of the product.
+/// From large products to small ones; the first of equally good tiles is taken.
+pub(super) const TILES: [Tile; 6] = [
+    Tile { threads: [16, 16], own: [2, 2], depth: 8, pace: 0.80 },
+    Tile { threads: [16, 16], own: [2, 1], depth: 16, pace: 0.73 },
+    Tile { threads: [8, 8], own: [2, 1], depth: 16, pace: 0.70 },
+    Tile { threads: [16, 16], own: [1, 1], depth: 16, pace: 0.67 },
+    Tile { threads: [8, 8], own: [1, 1], depth: 16, pace: 0.60 },
+    Tile { threads: [16, 4], own: [1, 1], depth: 16, pace: 0.55 },
+];
+
+/// Terms that are worth a slice of their own.
+const FEWEST_TERMS: usize = 256;
+
+impl Tile {
+    pub fn invocations(self) -> usize {
+        self.threads[0] * self.threads[1]
+    }
+
+    pub fn rows(self) -> usize {
+        4 * self.own[0] * self.threads[0]
+    }
+
+    pub fn columns(self) -> usize {
+        4 * self.own[1] * self.threads[1]
+    }
+
+    /// Workgroup memory; every row of the left operand has a vector to spare.
+    pub fn bytes(self) -> usize {
+        4 * (self.rows() * (self.depth + 4) + self.columns() * self.depth)
+    }
+
+    /// Whether a workgroup of a device holds it.
+    pub fn fits(self, traits: &DeviceTraits) -> bool {
+        self.bytes() <= traits.max_workgroup_bytes as usize && self.invocations() <= traits.max_invocations as usize
+    }
+
+    /// The refusal of a device that it does not fit.
+    pub fn too_large<T>(self, traits: &DeviceTraits) -> Result<T, Refusal> {
+        Refusal::because(format!(
+            "needs {} bytes of workgroup memory and {} invocations, and the device has {} and {}",
+            self.bytes(),
+            self.invocations(),
+            traits.max_workgroup_bytes,
+            traits.max_invocations
+        ))
+    }
+
+    /// The options of `lib/gemm.wgsl` for a sum of `reduction` terms. Behind the loop only whole vectors of terms remain, or
+    /// whatever is left where both operands go element by element.
+    pub fn options(self, shader: Shader, reduction: usize) -> Shader {
+        shader
+            .with("threads", json!(self.threads))
+            .with("own", json!(self.own))
+            .with("depth", self.depth)
+            .with("tail", (reduction % self.depth).div_ceil(4))
+            .with("grouped", false)
+            .with("sliced", false)
+            .with("phased", false)
+    }
+
+    /// How long `invocations` of it take on a device that runs `busy` at a time: the work of one, as often as that has to start
+    /// over. Outputs that a tile has too many count as work.
+    pub fn time(self, invocations: f64, busy: usize) -> f64 {
+        invocations.max(busy as f64) * (self.own[0] * self.own[1]) as f64 / self.pace
+    }
+}
+
+/// Invocations that keep a device busy.
+pub(super) fn busy(traits: &DeviceTraits) -> usize {
+    let [gpu, processor] = BUSY;
+    if traits.class == DeviceClass::Cpu { processor } else { gpu }
+}
+
+/// Rows, columns and length of a product, and how many of that kind there are.
 pub(super) struct Product {
+    pub groups: usize,
     pub rows: usize,
     pub columns: usize,
     pub reduction: usize,
@@ -20,64 +103,166 @@ pub(super) struct Product {
     pub vectors: bool,
 }
 
-/// Rows (or columns) of tiles, and invocations along one side of a tile.
+/// How a product is cut into tiles, and its sum into slices.
 pub(super) struct Tiling {
-    pub side: usize,
+    tile: Tile,
+    /// Terms that one step adds.
+    pub depth: usize,
     pub column_tiles: usize,
-    pub workgroups: [u32; 3],
+    /// Tiles of one group.
+    pub tiles: usize,
+    /// Slices of the sum, and terms of each.
+    pub slices: usize,
+    pub slice: usize,
+    workgroups: [u32; 3],
 }
 
 impl Product {
-    /// The product that a convolution in one group amounts to.
+    /// The products that a convolution amounts to, one for each group.
     pub fn of(site: &ConvSite) -> Product {
-        let vectors = site.in_channels.is_multiple_of(4) && site.out_channels.is_multiple_of(4);
-        Product { rows: site.pixels(), columns: site.out_channels, reduction: site.reduction(), vectors }
+        let groups = site.groups;
+        let columns = site.out_channels / groups;
+        let vectors = (site.in_channels / groups).is_multiple_of(4) && columns.is_multiple_of(4);
+        Product { groups, rows: site.pixels(), columns, reduction: site.reduction(), vectors }
     }
 
-    /// The larger tiles where they are many, the smaller ones otherwise.
+    /// Tiles of all groups.
+    fn tiles(&self, tile: Tile) -> usize {
+        self.tiles_of_group(tile).saturating_mul(self.groups)
+    }
+
+    fn tiles_of_group(&self, tile: Tile) -> usize {
+        self.rows.div_ceil(tile.rows()).saturating_mul(self.columns.div_ceil(tile.columns()))
+    }
+
+    /// Slices of a long sum where tiles alone leave a device of `busy` invocations idle; they divide it into whole steps.
+    fn slices(&self, tile: Tile, busy: usize) -> usize {
+        let most =
+            if self.vectors && self.reduction.is_multiple_of(tile.depth) { self.reduction / FEWEST_TERMS } else { 1 };
+        let wanted = busy / (self.tiles(tile).saturating_mul(tile.invocations())).max(1);
+        let slices = wanted.min(most).clamp(1, MOST_SLICES);
+        // The last slice is not empty.
+        self.reduction.div_ceil(self.slice(slices, tile)).max(1)
+    }
+
+    /// Terms of one slice.
+    fn slice(&self, slices: usize, tile: Tile) -> usize {
+        self.reduction.div_ceil(slices).next_multiple_of(tile.depth)
+    }
+
+    /// The tile that should be done first.
     pub fn tiling(&self, traits: &DeviceTraits) -> Result<Tiling, Refusal> {
-        let tiles = |side: usize| self.rows.div_ceil(4 * side).saturating_mul(self.columns.div_ceil(4 * side));
-        let side = if tiles(16) >= FEW_TILES && traits.max_invocations >= 256 { 16 } else { 8 };
-        let bytes = 4 * side * (DEPTH + DEPTH + 4) * 4;
-        if bytes > traits.max_workgroup_bytes as usize {
-            return Refusal::because(format!(
-                "needs {bytes} bytes of workgroup memory, and the device has {}",
-                traits.max_workgroup_bytes
-            ));
-        }
-        ends(self.reduction + self.reduction / DEPTH + 1, traits)?;
-        match traits.fold(tiles(side) as u64) {
-            Some(workgroups) => Ok(Tiling { side, column_tiles: self.columns.div_ceil(4 * side), workgroups }),
-            None => Refusal::because(format!("{} tiles are more than one dispatch can count", tiles(side))),
+        let busy = busy(traits);
+        let time = |tile: Tile| {
+            let slices = self.slices(tile, busy);
+            let invocations = self.tiles(tile) as f64 * (tile.invocations() * slices) as f64;
+            tile.time(invocations, busy) / slices as f64
+        };
+        let tile = TILES.into_iter().filter(|tile| tile.fits(traits)).min_by(|a, b| time(*a).total_cmp(&time(*b)));
+        let Some(tile) = tile else { return TILES[TILES.len() - 1].too_large(traits) };
+        let slices = self.slices(tile, busy);
+        let slice = self.slice(slices, tile);
+        ends(slice.div_ceil(tile.depth), traits)?;
+        let groups = self.tiles(tile).saturating_mul(slices);
+        match traits.fold(groups as u64) {
+            Some(workgroups) => Ok(Tiling {
+                tile,
+                depth: tile.depth,
+                column_tiles: self.columns.div_ceil(tile.columns()),
+                tiles: self.tiles_of_group(tile),
+                slices,
+                slice,
+                workgroups,
+            }),
+            None => Refusal::because(format!("{groups} tiles are more than one dispatch can count")),
         }
     }
 
-    /// The launch of `stem` with its parameter block.
+    /// The launch of a shader with its parameter block: one dispatch, and one that adds up the slices where there are several.
     pub fn launch(
         &self,
-        (stem, params): (&'static str, &'static str),
+        shader: Shader,
         words: Vec<u32>,
         tiling: &Tiling,
         case: &Case<'_>,
         conv: &Conv,
-    ) -> Launch {
+        traits: &DeviceTraits,
+    ) -> Result<Launch, Refusal> {
         let (read, write) = if self.vectors { (Form::ReadVec4, Form::WriteVec4) } else { (Form::Read, Form::Write) };
         let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, self.vectors);
+        let sliced = tiling.slices > 1;
+        let target = if sliced { Operand::Scratch(0) } else { Operand::Output(0) };
         let mut bindings = vec![
             Binding::new("x", Operand::Input(0), read),
             Binding::new("w", Operand::Input(1), read),
-            Binding::new("y", Operand::Output(0), write),
+            Binding::new("y", target, write),
         ];
-        bindings.extend(epilogue);
-        let shader = Shader::new(stem, params)
+        let shader = tiling
+            .tile
+            .options(shader, self.reduction)
             .with("T", if self.vectors { "vec4<f32>" } else { "f32" })
             .with("vectors", self.vectors)
-            .with("side", tiling.side)
-            .with("depth", DEPTH)
-            .with("tail", !self.reduction.is_multiple_of(DEPTH))
+            .with("grouped", self.groups > 1)
+            .with("sliced", sliced);
+        if sliced {
+            let shader = shader.with("bias", "none").with("residual", false).with_activation(None);
+            let first = Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups };
+            return split_sum::launch(first, tiling.slices, case, &conv.epilogue, traits);
+        }
+        bindings.extend(epilogue);
+        let shader = shader
             .with("bias", bias)
             .with("residual", json!(conv.epilogue.residual))
             .with_activation(conv.epilogue.activation);
-        Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups }.into()
+        Ok(Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiling(rows: usize, columns: usize, reduction: usize, class: DeviceClass) -> ([usize; 2], usize) {
+        let vectors = columns.is_multiple_of(4) && reduction.is_multiple_of(4);
+        let product = Product { groups: 1, rows, columns, reduction, vectors };
+        let tiling = product.tiling(&DeviceTraits::portable(class)).unwrap();
+        ([tiling.tile.rows(), tiling.tile.columns()], tiling.slices)
+    }
+
+    #[test]
+    fn tiles_follow_the_product() {
+        let card = |rows, columns, reduction| tiling(rows, columns, reduction, DeviceClass::Discrete);
+        assert_eq!(card(56 * 56 * 32, 128, 128), ([128, 128], 1));
+        assert_eq!(card(112 * 112, 64, 32), ([128, 64], 1));
+        assert_eq!(card(56 * 56, 128, 128), ([64, 64], 1));
+        assert_eq!(card(112 * 112, 24, 96), ([32, 32], 1));
+        assert_eq!(card(112 * 112 * 4, 24, 96), ([64, 32], 1));
+        assert_eq!(card(112 * 112, 16, 32), ([64, 16], 1));
+        // Few pixels with many channels: the sum is cut.
+        assert_eq!(card(14 * 14, 512, 512).1, 2);
+        assert_eq!(card(7 * 7, 1024, 1024).1, 4);
+        assert_eq!(card(7 * 7, 1024, 1020).1, 1);
+        assert_eq!(tiling(7 * 7, 1024, 1024, DeviceClass::Cpu).1, 1);
+    }
+
+    #[test]
+    fn slices_are_whole_steps_and_none_is_empty() {
+        for reduction in (512..4096).step_by(16) {
+            let product = Product { groups: 1, rows: 1, columns: 4, reduction, vectors: true };
+            for tile in TILES {
+                let slices = product.slices(tile, usize::MAX);
+                let slice = product.slice(slices, tile);
+                assert!(slices >= 2 && slice.is_multiple_of(tile.depth), "{reduction}");
+                assert!((slices - 1) * slice < reduction && slices * slice >= reduction, "{reduction}");
+            }
+        }
+    }
+
+    #[test]
+    fn workgroup_memory_that_is_too_small_is_named() {
+        let traits = DeviceTraits { max_workgroup_bytes: 1024, ..DeviceTraits::portable(DeviceClass::Discrete) };
+        let product = Product { groups: 1, rows: 64, columns: 64, reduction: 64, vectors: true };
+        let refusal = product.tiling(&traits).err().unwrap();
+        assert!(refusal.0.contains("1024"), "{refusal}");
     }
 }

@@ -2,12 +2,13 @@
 
 use super::gemm::Product;
 use super::layout::count;
-use super::{Case, DeviceTraits, Kernel, Launch, Refusal, params};
+use super::{Case, DeviceTraits, Kernel, Launch, Refusal, Shader, params};
 use crate::ops::{Filters, Op};
 
 params! {
-    /// Parameters of `pointwise`: rows (pixels), columns (output channels), input channels, and tiles beside each other.
-    struct Params { rows: u32, columns: u32, reduction: u32, column_tiles: u32 }
+    /// Parameters of `pointwise`: rows (pixels), columns (output channels), input channels, tiles beside each other, slices of the
+    /// sum, and terms of each.
+    struct Params { rows: u32, columns: u32, reduction: u32, column_tiles: u32, slices: u32, slice: u32 }
 }
 
 /// Takes windows of one tap in one group.
@@ -27,6 +28,8 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         columns: count(product.columns)?,
         reduction: count(product.reduction)?,
         column_tiles: count(tiling.column_tiles)?,
+        slices: count(tiling.slices)?,
+        slice: count(tiling.slice)?,
     };
-    Ok(product.launch((KERNEL.stem, Params::WGSL), params.words(), &tiling, case, conv))
+    product.launch(Shader::new(KERNEL.stem, Params::WGSL), params.words(), &tiling, case, conv, traits)
 }

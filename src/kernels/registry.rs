@@ -1,12 +1,12 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_gemm, conv_generic, conv_grad_filter,
-    conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_lane, dense_lane,
-    depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, gather, matmul, matmul_tile,
-    moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce,
-    resize, resize_grad, select, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, transpose,
-    transpose_tile, unary, unary_grad, update,
+    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_direct, conv_gemm, conv_generic,
+    conv_grad_filter, conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_gemm,
+    conv_transpose_lane, dense_lane, dense_rows, depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose,
+    expand, gather, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad,
+    pool_grad_cells, random, reduce, resize, resize_grad, select, separable, shared_depthwise, shared_depthwise_lane,
+    slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -53,14 +53,19 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("shared_depthwise", include_str!("../../shaders/shared_depthwise.wgsl")),
     ("conv_generic", include_str!("../../shaders/conv_generic.wgsl")),
     ("conv_transpose", include_str!("../../shaders/conv_transpose.wgsl")),
+    ("conv_transpose_gemm", include_str!("../../shaders/conv_transpose_gemm.wgsl")),
     ("conv_grad_filter_gemm", include_str!("../../shaders/conv_grad_filter_gemm.wgsl")),
     ("conv_grad_filter_lane", include_str!("../../shaders/conv_grad_filter_lane.wgsl")),
     ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
     ("conv_transpose_lane", include_str!("../../shaders/conv_transpose_lane.wgsl")),
+    ("conv_direct", include_str!("../../shaders/conv_direct.wgsl")),
+    ("dense_rows", include_str!("../../shaders/dense_rows.wgsl")),
     ("dense_lane", include_str!("../../shaders/dense_lane.wgsl")),
     ("depthwise_lane", include_str!("../../shaders/depthwise_lane.wgsl")),
     ("pointwise_lane", include_str!("../../shaders/pointwise_lane.wgsl")),
     ("shared_depthwise_lane", include_str!("../../shaders/shared_depthwise_lane.wgsl")),
+    ("separable", include_str!("../../shaders/separable.wgsl")),
+    ("split_sum", include_str!("../../shaders/split_sum.wgsl")),
     ("unary", include_str!("../../shaders/unary.wgsl")),
     ("conv_grad_filter", include_str!("../../shaders/conv_grad_filter.wgsl")),
     ("moments", include_str!("../../shaders/moments.wgsl")),
@@ -110,13 +115,21 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_lane::KERNEL,
             depthwise_lane::KERNEL,
             shared_depthwise_lane::KERNEL,
+            dense_rows::KERNEL,
             pointwise::KERNEL,
             depthwise::KERNEL,
             shared_depthwise::KERNEL,
+            conv_direct::KERNEL,
             conv_gemm::KERNEL,
             conv_generic::KERNEL,
         ],
-        Op::ConvTranspose(_) => &[depthwise_transpose::KERNEL, conv_transpose_lane::KERNEL, conv_transpose::KERNEL],
+        Op::ConvTranspose(_) => &[
+            depthwise_transpose::KERNEL,
+            conv_transpose_lane::KERNEL,
+            conv_transpose_gemm::KERNEL,
+            conv_transpose::KERNEL,
+        ],
+        Op::Separable(_) => &[separable::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         Op::UnaryGrad(_) => &[unary_grad::KERNEL],
         Op::ConvGradFilter(_) => &[
@@ -137,7 +150,15 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
 }
 
 /// Kernels that stage tiles in workgroup memory. A processor has none, and pays for every barrier.
-const TILED: &[&str] = &["conv_gemm", "conv_grad_filter_gemm", "matmul_tile", "pointwise", "transpose_tile"];
+const TILED: &[&str] = &[
+    "conv_gemm",
+    "conv_grad_filter_gemm",
+    "conv_transpose_gemm",
+    "dense_rows",
+    "matmul_tile",
+    "pointwise",
+    "transpose_tile",
+];
 
 /// The candidates in the order in which a device prefers them.
 pub fn preferred(op: &Op, traits: &DeviceTraits) -> Vec<&'static Kernel> {

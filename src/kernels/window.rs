@@ -20,6 +20,11 @@ pub(super) fn window_fits(axes: &[AxisWindow; 3]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a window has nothing to do with an axis: every position is its own output.
+pub(super) fn passes(axis: &AxisWindow) -> bool {
+    axis.size == 1 && axis.stride == 1 && axis.before == 0 && axis.after == 0
+}
+
 /// Input, output, size, stride, dilation and padding before, of every axis.
 ///
 /// A field of this type in `params!` becomes the fields `depth_input` to `width_before`.

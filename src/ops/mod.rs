@@ -26,6 +26,7 @@ mod reshape;
 mod resize;
 mod resize_grad;
 mod select;
+mod separable;
 mod slice;
 mod slice_grad;
 mod softmax;
@@ -57,6 +58,7 @@ pub use reshape::{Dim, Reshape};
 pub use resize::{Resize, ResizeMode};
 pub use resize_grad::ResizeGrad;
 pub use select::Select;
+pub use separable::Separable;
 pub use slice::{Slice, SliceAxis};
 pub use slice_grad::SliceGrad;
 pub use softmax::{Softmax, SoftmaxKind};
@@ -128,6 +130,8 @@ ops! {
     Conv,
     /// Transposed convolution.
     ConvTranspose,
+    /// A depthwise and a pointwise convolution in one.
+    Separable,
     /// Max and average pooling.
     Pool,
     /// Batched matrix product of two computed operands.

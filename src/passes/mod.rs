@@ -4,6 +4,7 @@ mod batch_norm;
 mod constants;
 mod epilogues;
 mod padding;
+mod separable;
 mod shared_kernels;
 mod simplify;
 mod spelled;
@@ -15,6 +16,7 @@ pub use constants::FoldCache;
 
 use crate::error::GraphError;
 use crate::graph::{Graph, Rewrite, Rewriter};
+use crate::kernels::DeviceTraits;
 
 /// One thing that a pass did, or saw and left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +36,14 @@ pub struct Report {
     pub applied: Vec<Note>,
     /// Rewrites that nearly fitted in the final graph, and why they did not.
     pub refused: Vec<Note>,
+}
+
+impl Report {
+    /// Adds what further passes did.
+    pub fn extend(&mut self, further: Report) {
+        self.applied.extend(further.applied);
+        self.refused.extend(further.refused);
+    }
 }
 
 /// Rounds after which the passes stop even if they still find something: a guard against passes that undo each other.
@@ -58,6 +68,14 @@ pub fn optimize(graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), Grap
             &shared_kernels::RecognizeSharedKernels,
         ],
     )
+}
+
+/// Runs the passes that suit a graph to a device, after [`optimize`]. They join ops where that device then moves fewer bytes.
+///
+/// # Errors
+/// As [`optimize`].
+pub fn specialize(graph: Graph, traits: &DeviceTraits) -> Result<(Graph, Report), GraphError> {
+    run(graph, &[&separable::FuseSeparable { traits }])
 }
 
 /// Runs the passes after which a graph can still be differentiated op by op. [`optimize`] does the rest once its gradients

@@ -11,7 +11,7 @@ use crate::error::{PlanError, SessionError};
 use crate::gpu::{Executable, SharedWeights};
 use crate::graph::Graph;
 use crate::kernels::{DeviceTraits, preferred};
-use crate::passes::{FoldCache, Report, optimize};
+use crate::passes::{FoldCache, Report, optimize, specialize};
 use crate::plan::{Plan, plan};
 use crate::tensor::Tensor;
 
@@ -59,11 +59,17 @@ impl Compiled {
             return Err(crate::error::GraphError::NoOutputs.into());
         }
         let start = Instant::now();
-        let (graph, report) = if options.optimize { optimize(graph, cache)? } else { (graph, Report::default()) };
+        let (mut graph, mut report) =
+            if options.optimize { optimize(graph, cache)? } else { (graph, Report::default()) };
         let Device::Gpu(gpu) = device else {
             let (plan_time, device_time) = (start.elapsed(), Duration::ZERO);
             return Ok(Compiled { graph, report, executable: None, plan_time, device_time });
         };
+        if options.optimize {
+            let (joined, further) = specialize(graph, gpu.traits())?;
+            graph = joined;
+            report.extend(further);
+        }
         let table = tuned.for_graph(&graph, gpu, options)?;
         let planned = plan_with(&graph, gpu.traits(), options, table.as_deref())?;
         let plan_time = start.elapsed();

@@ -1,0 +1,46 @@
+//! `split_sum`: the slices of a product's sum added up in their order, with the epilogue that waits for the whole sum.
+
+use serde_json::json;
+
+use super::conv_generic::epilogue_parts;
+use super::layout::count;
+use super::{Binding, Case, DeviceTraits, Dispatch, Form, Launch, Operand, Refusal, Shader, linear, params};
+use crate::ops::Epilogue;
+
+params! {
+    /// Parameters of `split_sum`: vectors of the output, those of a pixel, and slices.
+    struct Params { count: u32, channels: u32, slices: u32 }
+}
+
+/// The most slices that are worth while: the second dispatch reads all of them.
+pub(super) const MOST_SLICES: usize = 16;
+
+/// The dispatch that writes slices to scratch buffer 0, and the one that adds them up; both work in vectors.
+pub(super) fn launch(
+    first: Dispatch,
+    slices: usize,
+    case: &Case<'_>,
+    epilogue: &Epilogue,
+    traits: &DeviceTraits,
+) -> Result<Launch, Refusal> {
+    let output = &case.outputs[0];
+    let bytes = (slices as u64).saturating_mul(output.bytes() as u64);
+    if bytes > traits.max_binding_bytes {
+        return Refusal::because(format!("{slices} slices of {output} are more than this device binds"));
+    }
+    let (items, workgroups) = linear(output.shape.elements() / 4, traits)?;
+    let (bias, further) = epilogue_parts(case, epilogue, true);
+    let mut bindings = vec![
+        Binding::new("x", Operand::Scratch(0), Form::ReadVec4),
+        Binding::new("y", Operand::Output(0), Form::WriteVec4),
+    ];
+    bindings.extend(further);
+    let params = Params { count: items, channels: count(output.shape.last_axis() / 4)?, slices: count(slices)? };
+    let shader = Shader::new("split_sum", Params::WGSL)
+        .with("T", "vec4<f32>")
+        .with("bias", bias)
+        .with("residual", json!(epilogue.residual))
+        .with_activation(epilogue.activation);
+    let sum = Dispatch { shader, bindings, params: params.words(), workgroups };
+    Ok(Launch { dispatches: vec![first, sum], scratch: vec![bytes] })
+}
