@@ -1,5 +1,5 @@
 // The gradient of a function of each element: one invocation computes four of them.
-{% from "lib/activation.wgsl" import sigmoid, softplus, hyperbolic_tangent %}
+{% from "lib/functions.wgsl" import sigmoid, softplus, hyperbolic_tangent %}
 {% from "lib/nan.wgsl" import keep_nan %}
 {% include "lib/index.wgsl" %}
 alias T = vec4<f32>;

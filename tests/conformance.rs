@@ -3,7 +3,7 @@
 //! `WGCONV_SHADER_CHECKS=on` runs the same with the shaders' own bounds checks, `WGCONV_DEVICE` names an adapter, and
 //! `WGCONV_CASES` keeps the cases whose id contains it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wgconv::cases::{self, OpCase};
@@ -81,6 +81,34 @@ fn run_form(
         }
     }
     Ok(())
+}
+
+/// The tiles of matrix products that a case of `cases` is computed with, by kernel.
+fn tiles(device: &Device, case: &OpCase) -> Vec<String> {
+    let graph = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.id));
+    let mut found = Vec::new();
+    for traits in families(device) {
+        for launch in candidates(&case.op).iter().filter_map(|kernel| launch(&graph, kernel, &traits)) {
+            for shader in launch.dispatches.iter().map(|dispatch| &dispatch.shader) {
+                if let (Some(threads), Some(own)) = (shader.options.get("threads"), shader.options.get("own")) {
+                    found.push(format!("{} {threads} {own} sliced {}", shader.stem, shader.options["sliced"]));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn cases_go_through_every_tile_of_matrix_products() {
+    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_default();
+    let device =
+        pollster::block_on(Device::request(&wanted, ShaderChecks::Off)).expect("the tests need a Vulkan driver");
+    let found: BTreeSet<String> = cases::all().iter().flat_map(|case| tiles(&device, case)).collect();
+    for tile in ["[16,16] [2,2]", "[16,16] [2,1]", "[8,8] [2,1]", "[16,16] [1,1]", "[8,8] [1,1]", "[16,4] [1,1]"] {
+        assert!(found.contains(&format!("pointwise {tile} sliced false")), "{tile} of {found:#?}");
+    }
+    assert!(found.iter().any(|tile| tile.starts_with("conv_gemm") && tile.ends_with("sliced true")), "{found:#?}");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use wgconv::cpu;
 use wgconv::graph::{Graph, ValueId};
+use wgconv::kernels::{DeviceClass, DeviceTraits};
 use wgconv::ops::*;
-use wgconv::passes::{FoldCache, Report, optimize};
+use wgconv::passes::{FoldCache, Report, optimize, specialize};
 use wgconv::tensor::{Accuracy, Padding, Tensor, TensorType, Window, compare};
 
 fn wave(shape: &[usize], seed: f32) -> Tensor {
@@ -216,4 +217,74 @@ fn folded_constants_are_the_same_tensor_for_another_batch() {
         graph.as_constant(weights).unwrap().data_id()
     });
     assert_eq!(ids[0], ids[1]);
+}
+
+/// As [`check`], and then made for a device with the limits that WebGPU guarantees.
+fn check_on(class: DeviceClass, graph: Graph, accuracy: Accuracy) -> (Vec<String>, Report) {
+    let inputs: BTreeMap<String, Tensor> =
+        graph.inputs().iter().map(|&id| (graph.value(id).name.clone(), wave(&graph.ty(id).shape, 0.37))).collect();
+    let before = cpu::run(&graph, &inputs).unwrap();
+    let (graph, _) = optimize(graph, &FoldCache::default()).unwrap();
+    let (graph, report) = specialize(graph, &DeviceTraits::portable(class)).unwrap();
+    for (a, e) in cpu::run(&graph, &inputs).unwrap().iter().zip(&before) {
+        let comparison = compare(a, e, accuracy, 1.0);
+        assert!(comparison.pass, "{comparison}\n{graph}");
+    }
+    (graph.nodes().iter().map(|node| node.op.to_string()).collect(), report)
+}
+
+#[test]
+fn a_depthwise_convolution_joins_the_pointwise_one_that_reads_it_where_that_pays() {
+    let pair = |side: usize, read_twice: bool| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([1, side, side, 8]));
+        let w = graph.constant("w", wave(&[3, 3, 1, 8], 0.61));
+        let same = Window { padding: Padding::Same, ..Window::unit(2) };
+        let between = graph.node("depthwise", Conv::new(same, 8), &[x, w]).unwrap();
+        let between = add_constant(&mut graph, between, &[8]);
+        let between = relu(&mut graph, between);
+        let y = conv2d(&mut graph, between, [1, 1, 8, 12], 1);
+        let y = add_constant(&mut graph, y, &[12]);
+        graph.output("y", y);
+        if read_twice {
+            graph.output("between", between);
+        }
+        graph
+    };
+    let accuracy = Accuracy::Reduction { length: 9 };
+    for (class, side, read_twice, why) in [
+        (DeviceClass::Discrete, 50, false, ""),
+        (DeviceClass::Discrete, 50, true, "read elsewhere"),
+        (DeviceClass::Discrete, 9, false, "would not keep a device busy"),
+        (DeviceClass::Cpu, 50, false, "in its cache"),
+    ] {
+        let (ops, report) = check_on(class, pair(side, read_twice), accuracy);
+        let expected: &[&str] = if why.is_empty() { &["Separable"] } else { &["Conv", "Conv"] };
+        assert_eq!(ops, expected, "{report:?}");
+        let told = |notes: &[wgconv::passes::Note], what: &str| notes.iter().any(|note| note.what.contains(what));
+        let found = if why.is_empty() { told(&report.applied, "joined with") } else { told(&report.refused, why) };
+        assert!(found, "{report:?}");
+    }
+}
+
+#[test]
+fn functions_that_follow_each_other_become_one() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([2, 5, 7]));
+    let other = graph.input("other", TensorType::f32([2, 5, 7]));
+    let scale = graph.constant("scale", wave(&[7], 0.71));
+    let binary = |function| Binary { function };
+    let a = graph.node("multiply", binary(BinaryFn::Mul), &[scale, x]).unwrap();
+    let b = graph.node("silu", Unary { function: UnaryFn::Silu }, &[a]).unwrap();
+    let c = graph.node("subtract", binary(BinaryFn::Sub), &[other, b]).unwrap();
+    let d = relu(&mut graph, c);
+    graph.output("d", d);
+    // A comparison jumps where small errors meet it, and what is read twice is needed as it is.
+    let e = graph.node("less", binary(BinaryFn::Less), &[d, other]).unwrap();
+    graph.output("e", e);
+    let f = graph.node("negative", Unary { function: UnaryFn::Neg }, &[d]).unwrap();
+    graph.output("f", f);
+    let (ops, report) = check_on(DeviceClass::Discrete, graph, Accuracy::Transcendental);
+    assert_eq!(ops, ["Chain", "Binary", "Unary"], "{report:?}");
+    assert!(report.refused.iter().any(|note| note.node == "negative" && note.what.contains("read elsewhere")));
 }

@@ -2,6 +2,7 @@
 //!
 //! Sizes are awkward on purpose: 1, 13, 127, channels that divide by 4 and that do not, windows larger than the input.
 
+mod chains;
 mod conv;
 mod conv_gpu;
 mod conv_vectors;
@@ -117,6 +118,7 @@ fn filled(((shape, &fill), seed): ((&Vec<usize>, &Fill), u32)) -> Tensor {
 /// Every case.
 pub fn all() -> Vec<OpCase> {
     [
+        chains::cases(),
         conv::cases(),
         conv_vectors::cases(),
         conv_gpu::cases(),

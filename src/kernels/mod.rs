@@ -4,6 +4,7 @@
 
 mod batch_norm;
 mod binary;
+mod chain;
 mod check;
 mod concat;
 mod conv_direct;

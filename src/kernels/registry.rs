@@ -1,7 +1,7 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, concat, conv_direct, conv_gemm, conv_generic,
+    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, chain, concat, conv_direct, conv_gemm, conv_generic,
     conv_grad_filter, conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_gemm,
     conv_transpose_lane, dense_lane, dense_rows, depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose,
     expand, gather, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad,
@@ -16,6 +16,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/axes.wgsl", include_str!("../../shaders/lib/axes.wgsl")),
     ("lib/copy.wgsl", include_str!("../../shaders/lib/copy.wgsl")),
     ("lib/epilogue.wgsl", include_str!("../../shaders/lib/epilogue.wgsl")),
+    ("lib/functions.wgsl", include_str!("../../shaders/lib/functions.wgsl")),
     ("lib/gemm.wgsl", include_str!("../../shaders/lib/gemm.wgsl")),
     ("lib/gemm_operands.wgsl", include_str!("../../shaders/lib/gemm_operands.wgsl")),
     ("lib/window_register.wgsl", include_str!("../../shaders/lib/window_register.wgsl")),
@@ -25,6 +26,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/team.wgsl", include_str!("../../shaders/lib/team.wgsl")),
     ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
+    ("chain", include_str!("../../shaders/chain.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("depthwise_grad_filter", include_str!("../../shaders/depthwise_grad_filter.wgsl")),
     ("depthwise_transpose", include_str!("../../shaders/depthwise_transpose.wgsl")),
@@ -95,6 +97,7 @@ pub fn shaders_fingerprint() -> String {
 pub fn candidates(op: &Op) -> &'static [Kernel] {
     match op {
         Op::Binary(_) => &[binary::KERNEL],
+        Op::Chain(_) => &[chain::KERNEL],
         Op::Reduce(_) => &[reduce::KERNEL],
         Op::Softmax(_) => &[softmax::KERNEL],
         Op::Pad(_) => &[pad::KERNEL],

@@ -5,6 +5,7 @@
 
 mod batch_norm;
 mod binary;
+mod chain;
 mod concat;
 mod conv;
 mod conv_grad_filter;
@@ -37,6 +38,7 @@ mod update;
 
 pub use batch_norm::BatchNorm;
 pub use binary::{Binary, BinaryFn};
+pub use chain::{Chain, ChainOperand, ChainStep};
 pub use concat::Concat;
 pub use conv::{Conv, ConvSite, Epilogue, Filters};
 pub use conv_grad_filter::{ConvGradFilter, ConvGradFilterSite};
@@ -140,6 +142,8 @@ ops! {
     Unary,
     /// A function of two elements, with broadcasting.
     Binary,
+    /// Functions of each element, one after the other.
+    Chain,
     /// Reduction over axes.
     Reduce,
     /// Softmax and its kin along one axis.

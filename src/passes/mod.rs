@@ -1,6 +1,7 @@
 //! Rewriting a graph before it is planned: every change is verified, named, and says why.
 
 mod batch_norm;
+mod chains;
 mod constants;
 mod epilogues;
 mod padding;
@@ -75,7 +76,7 @@ pub fn optimize(graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), Grap
 /// # Errors
 /// As [`optimize`].
 pub fn specialize(graph: Graph, traits: &DeviceTraits) -> Result<(Graph, Report), GraphError> {
-    run(graph, &[&separable::FuseSeparable { traits }])
+    run(graph, &[&separable::FuseSeparable { traits }, &chains::JoinChains])
 }
 
 /// Runs the passes after which a graph can still be differentiated op by op. [`optimize`] does the rest once its gradients

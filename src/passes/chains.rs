@@ -1,0 +1,90 @@
+//! Functions of each element that follow each other become one op.
+
+use crate::error::GraphError;
+use crate::graph::{Rewrite, Site, ValueId};
+use crate::ops::{BinaryFn, Chain, ChainOperand, ChainStep, Op, UnaryFn};
+
+/// Joins functions whose results nothing else reads.
+pub(super) struct JoinChains;
+
+/// Further inputs of one chain: a shader binds few more.
+const MOST_OPERANDS: usize = 4;
+
+impl Rewrite for JoinChains {
+    fn name(&self) -> &'static str {
+        "join_chains"
+    }
+
+    fn visit(&self, site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
+        let op = site.node.op.clone();
+        let inputs = site.inputs.clone();
+        let Some(own) = links(site, &op, &inputs) else { return Ok(None) };
+        for (step, value, further) in own {
+            let producer =
+                site.graph().producer(value).map(|node| (node.op.clone(), node.inputs.clone(), node.name.clone()));
+            let Some((before, before_inputs, name)) = producer else { continue };
+            let Some((mut steps, mut joined)) = chain_of(site, &before, &before_inputs) else { continue };
+            if site.graph().ty(value) != site.graph().ty(joined[0]) {
+                continue;
+            }
+            joined.extend(further);
+            if site.uses(value) != 1 {
+                site.refused.push(format!("not joined with `{name}`: its result is read elsewhere as well"));
+            } else if joined.len() > MOST_OPERANDS + 1 {
+                site.refused.push(format!("not joined with `{name}`: more than {MOST_OPERANDS} further inputs"));
+            } else {
+                steps.push(step);
+                site.applied.push(format!("joined with `{name}`"));
+                return site.emit(Chain { steps }, &joined).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether small errors of what comes in stay small.
+fn continuous(function: UnaryFn) -> bool {
+    !function.is_stepped() && !matches!(function, UnaryFn::HardShrink { .. } | UnaryFn::Threshold { .. })
+}
+
+/// As [`continuous`], of a value that is the second operand if `reversed`.
+fn continuous_of_two(function: BinaryFn, reversed: bool) -> bool {
+    match function {
+        BinaryFn::Equal | BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Greater | BinaryFn::GreaterEqual => false,
+        // Negative numbers have powers of whole numbers only.
+        BinaryFn::Pow => !reversed,
+        _ => true,
+    }
+}
+
+/// A step, the value it goes on with, and its further input.
+type Link = (ChainStep, ValueId, Option<ValueId>);
+
+/// The ways in which a node can be the last step of a chain.
+fn links(site: &Site<'_>, op: &Op, inputs: &[ValueId]) -> Option<Vec<Link>> {
+    match (op, inputs) {
+        (Op::Unary(unary), &[x]) if continuous(unary.function) => {
+            Some(vec![(ChainStep::Unary(unary.function), x, None)])
+        }
+        (Op::Binary(binary), &[a, b]) if a != b => {
+            let shape = |id: ValueId| &site.graph().ty(id).shape;
+            let meets = |value: ValueId, other: ValueId| ChainOperand::of(shape(other), shape(value)).is_some();
+            let step = |reversed| ChainStep::Binary { function: binary.function, reversed };
+            let ways = [(false, a, b), (true, b, a)].into_iter();
+            let ways = ways.filter(|&(reversed, value, other)| {
+                continuous_of_two(binary.function, reversed) && meets(value, other)
+            });
+            Some(ways.map(|(reversed, value, other)| (step(reversed), value, Some(other))).collect())
+        }
+        _ => None,
+    }
+}
+
+/// A node as a chain: its steps, and its inputs with the value first.
+fn chain_of(site: &Site<'_>, op: &Op, inputs: &[ValueId]) -> Option<(Vec<ChainStep>, Vec<ValueId>)> {
+    if let Op::Chain(chain) = op {
+        return Some((chain.steps.clone(), inputs.to_vec()));
+    }
+    let (step, value, further) = links(site, op, inputs)?.into_iter().next()?;
+    Some((vec![step], [value].into_iter().chain(further).collect()))
+}
