@@ -92,6 +92,13 @@ fn positions_may_be_computed_when_the_graph_runs() {
 }
 
 #[test]
+fn grids_are_sampled_in_every_mode() {
+    let graph = network("sampling");
+    // One look-up for the nearest pixel, four for lines, sixteen for cubics; six kinds of surroundings each.
+    assert_eq!(count(&graph, |op| matches!(op, Op::Gather(_))), 6 * (1 + 4 + 16), "{graph}");
+}
+
+#[test]
 fn functions_and_branches_are_replaced_by_their_nodes() {
     let graph = network("functions_and_branches");
     assert_eq!(count(&graph, |op| matches!(op, Op::Unary(_))), 4, "{graph}");

@@ -241,6 +241,19 @@ def positions():
     net.save("positions", [2, 3, 8, 8], net.node("Concat", *rows, axis=1), opset=18)
 
 
+def sampling():
+    """Pixels between pixels, in every mode and with every kind of surroundings."""
+    net = Net(9)
+    grid = net.constant(net.random.uniform(-1.4, 1.4, (2, 5, 4, 2)))
+    rows = []
+    for mode in ("nearest", "bilinear", "bicubic"):
+        for padding in ("zeros", "border", "reflection"):
+            for corners in (0, 1):
+                y = net.node("GridSample", "x", grid, mode=mode, padding_mode=padding, align_corners=corners)
+                rows.append(net.node("Flatten", y, axis=0))
+    net.save("sampling", [2, 3, 6, 7], net.node("Concat", *rows, axis=1))
+
+
 def unsupported():
     """Five things that are not there: an op twice, one of another domain, a mode, and two types. Only the model is written."""
     net = Net(6)
@@ -268,4 +281,5 @@ if __name__ == "__main__":
     functions_and_branches()
     shufflenet()
     positions()
+    sampling()
     unsupported()
