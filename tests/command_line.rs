@@ -322,6 +322,11 @@ fn onnx_files_run_check_and_say_what_they_take() {
     };
     fails(&["run", model], "--input");
     fails(&["check", model, "--input-shape", "nothing=1,2"], "an input of the model");
-    fails(&["summary", model], "has no layers");
+    let summary = json(&["summary", model, "--batch", "3", "--json"]);
+    assert_eq!(summary["rows"][0]["output_shape"], serde_json::json!([3, 12, 12, 1]));
+    assert!(summary["macs"].as_u64().unwrap() > 0 && summary["params"].as_u64().unwrap() > 0);
+    write_npy(&folder.path().join("wrong.npy"), &Tensor::full([1, 12, 11, 1], 0.5)).unwrap();
+    let wrong = folder.path().join("wrong.npy").display().to_string();
+    fails(&["run", model, "--input", &wrong], "`input`");
     fails(&["train", model, "--x", x, "--y", x, "--loss", "mse"], "has no layers");
 }

@@ -145,6 +145,7 @@ fn everything_that_is_not_supported_is_listed_at_once() {
         listed,
         [
             ("an initializer", 19, names(&["odd"])),
+            ("an input", 19, names(&["words"])),
             ("Det", 19, names(&["first", "second"])),
             ("elsewhere.Fancy", 19, names(&["third"])),
             ("Pad", 19, names(&["fourth"])),

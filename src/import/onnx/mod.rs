@@ -228,10 +228,18 @@ pub fn read_onnx(path: &Path) -> Result<OnnxModel, OnnxError> {
     }
     let mut inputs = Vec::new();
     for info in graph.input.iter().filter(|info| !initializers.contains_key(&info.name)) {
+        let mut refuse = |why| refused.push(Refused { op: "an input".into(), opset, why, node: info.name.clone() });
         let Some(ty) = info.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()) else {
-            return Err(wrong(format!("input `{}` is not a tensor", info.name)));
+            refuse("it is not a tensor".to_string());
+            continue;
         };
-        let elem = Elem::from_code(ty.elem_type.into()).map_err(|e| wrong(format!("input `{}`: {e}", info.name)))?;
+        let elem = match Elem::from_code(ty.elem_type.into()) {
+            Ok(elem) => elem,
+            Err(why) => {
+                refuse(why);
+                continue;
+            }
+        };
         let dims = ty.shape.as_ref().map(|shape| shape.dim.as_slice()).unwrap_or_default();
         let shape = dims.iter().map(|dim| usize::try_from(dim.dim_value?).ok()).collect();
         inputs.push(OnnxInput { name: info.name.clone(), elem, shape });

@@ -255,7 +255,7 @@ def sampling():
 
 
 def unsupported():
-    """Five things that are not there: an op twice, one of another domain, a mode, and two types. Only the model is written."""
+    """What is not there: an op twice, one of another domain, a mode, and three types. Only the model is written."""
     net = Net(6)
     odd = helper.make_tensor("odd", TensorProto.STRING, [1], [b"text"])
     net.initializers.append(odd)
@@ -265,8 +265,9 @@ def unsupported():
     net.nodes.append(helper.make_node("Pad", ["x", net.constant([1, 1, 1, 1], np.int64)], ["fourth"], name="fourth", mode="swirl"))
     net.nodes.append(helper.make_node("Cast", ["x"], ["fifth"], name="fifth", to=TensorProto.FLOAT8E4M3FN))
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 3])
+    words = helper.make_tensor_value_info("words", TensorProto.STRING, [3])
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("first", "fifth")]
-    graph = helper.make_graph(net.nodes, "unsupported", [x], outputs, net.initializers)
+    graph = helper.make_graph(net.nodes, "unsupported", [x, words], outputs, net.initializers)
     imports = [helper.make_opsetid("", 19), helper.make_opsetid("elsewhere", 1)]
     os.makedirs(os.path.join(HERE, "unsupported"), exist_ok=True)
     model = helper.make_model(graph, opset_imports=imports, ir_version=9)
