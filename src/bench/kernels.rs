@@ -12,7 +12,7 @@ use crate::error::{BenchError, GpuError};
 use crate::gpu::{Device, Executable, SharedWeights, Stopwatch};
 use crate::graph::Graph;
 use crate::kernels::{Case, DeviceTraits, preferred};
-use crate::passes::{FoldCache, optimize};
+use crate::passes::{FoldCache, optimize, specialize};
 use crate::plan::{Plan, plan};
 use crate::tensor::{Accuracy, Tensor, compare};
 
@@ -48,7 +48,15 @@ fn bench_layer(
     let inputs = BTreeMap::from([("x".to_string(), layer.input())]);
     let expected = cpu::run(&graph, &inputs)?;
     let mut ready = Vec::new();
-    for (position, plan) in variants(&graph, device.traits())?.into_iter().enumerate() {
+    // What a session runs comes first, then what it has joined apart.
+    let (joined, _) = specialize(graph.clone(), device.traits())?;
+    let mut plans = variants(&joined, device.traits())?;
+    for other in variants(&graph, device.traits())? {
+        if plans.iter().all(|plan| kernels(plan) != kernels(&other)) {
+            plans.push(other);
+        }
+    }
+    for (position, plan) in plans.into_iter().enumerate() {
         let (by, cost) = (kernels(&plan), plan.cost());
         match validated(device, plan, &layer.input(), &expected)? {
             Ok((executable, used)) => ready.push((by, cost, position == 0, executable, used)),

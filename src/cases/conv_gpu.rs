@@ -53,6 +53,7 @@ fn tiles() -> Vec<OpCase> {
         case("conv tiles/3x3 in 4 groups of 16", groups(4), &[2, 9, 11, 64], &[3, 3, 16, 48], Some(48), true),
         case("conv tiles/3x3 in 3 groups of 12", relu6(groups(3)), &[1, 9, 7, 36], &[3, 3, 12, 24], Some(1), false),
         case("conv tiles/3x3 in 2 groups of 5 to 9", groups(2), &[1, 9, 7, 10], &[3, 3, 5, 18], Some(18), true),
+        case("conv tiles/3x3 in 2 groups of 64", groups(2), &[1, 9, 11, 128], &[3, 3, 64, 32], None, false),
         case(
             "conv tiles/1x1 in 8 groups",
             Conv::new(Window::unit(2), 8),

@@ -135,10 +135,11 @@ impl Product {
         self.rows.div_ceil(tile.rows()).saturating_mul(self.columns.div_ceil(tile.columns()))
     }
 
-    /// Slices of a long sum where tiles alone leave a device of `busy` invocations idle; they divide it into whole steps.
+    /// Slices of the long sum of a single product where tiles alone leave a device of `busy` invocations idle; they divide it
+    /// into whole steps.
     fn slices(&self, tile: Tile, busy: usize) -> usize {
-        let most =
-            if self.vectors && self.reduction.is_multiple_of(tile.depth) { self.reduction / FEWEST_TERMS } else { 1 };
+        let whole = self.groups == 1 && self.vectors && self.reduction.is_multiple_of(tile.depth);
+        let most = if whole { self.reduction / FEWEST_TERMS } else { 1 };
         let wanted = busy / (self.tiles(tile).saturating_mul(tile.invocations())).max(1);
         let slices = wanted.min(most).clamp(1, MOST_SLICES);
         // The last slice is not empty.
@@ -243,6 +244,15 @@ mod tests {
         assert_eq!(card(7 * 7, 1024, 1024).1, 4);
         assert_eq!(card(7 * 7, 1024, 1020).1, 1);
         assert_eq!(tiling(7 * 7, 1024, 1024, DeviceClass::Cpu).1, 1);
+    }
+
+    #[test]
+    fn groups_are_not_sliced() {
+        let product = Product { groups: 2, rows: 16, columns: 32, reduction: 1024, vectors: true };
+        assert_eq!(product.tiling(&DeviceTraits::portable(DeviceClass::Discrete)).unwrap().slices, 1);
+        assert!(
+            Product { groups: 1, ..product }.tiling(&DeviceTraits::portable(DeviceClass::Discrete)).unwrap().slices > 1
+        );
     }
 
     #[test]
