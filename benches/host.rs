@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use wgconv::graph::Graph;
 use wgconv::kernels::{DeviceClass, DeviceTraits, preferred};
-use wgconv::ops::{Binary, BinaryFn, Conv, Unary, UnaryFn};
+use wgconv::ops::{Binary, BinaryFn, Concat, Conv, Unary, UnaryFn};
 use wgconv::passes::{FoldCache, optimize};
 use wgconv::plan::{Action, Plan, plan};
 use wgconv::tensor::{Tensor, TensorType, Window};
@@ -15,19 +15,25 @@ fn main() {
     divan::main();
 }
 
-/// Residual blocks of three nodes each, until there are 1,000: convolution, function, sum.
-fn thousand_nodes() -> Graph {
+/// Residual blocks of three nodes each, until there are 1,000: convolution, function, sum. With `keep`, every block's result is
+/// read once more at the end, so that all of them live at once.
+fn thousand_nodes(keep: bool) -> Graph {
     let mut graph = Graph::new();
     let mut x = graph.input("x", TensorType::f32([1, 14, 14, 32]));
     let weights = Tensor::from_fn([1, 1, 32, 32], |i| (i as f32 * 0.37).sin());
+    let mut kept = Vec::new();
     let built = (|| {
         for block in 0..333 {
             let w = graph.constant(format!("w{block}"), weights.clone());
             let y = graph.node(format!("conv{block}"), Conv::new(Window::unit(2), 1), &[x, w])?;
             let y = graph.node(format!("silu{block}"), Unary { function: UnaryFn::Silu }, &[y])?;
             x = graph.node(format!("add{block}"), Binary { function: BinaryFn::Add }, &[x, y])?;
+            kept.push(x);
         }
-        graph.node("last", Unary { function: UnaryFn::Relu }, &[x])
+        match keep {
+            true => graph.node("last", Concat { axis: 3 }, &kept),
+            false => graph.node("last", Unary { function: UnaryFn::Relu }, &[x]),
+        }
     })();
     graph.output("y", built.unwrap());
     assert_eq!(graph.nodes().len(), 1000);
@@ -51,18 +57,24 @@ fn planned(graph: &Graph, traits: &DeviceTraits) -> Plan {
 
 #[divan::bench]
 fn build_thousand_nodes() -> Graph {
-    thousand_nodes()
+    thousand_nodes(false)
 }
 
 #[divan::bench(args = [DeviceClass::Cpu, DeviceClass::Discrete])]
 fn plan_thousand_nodes(bencher: Bencher<'_, '_>, class: DeviceClass) {
-    let (graph, traits) = (thousand_nodes(), traits(class));
+    let (graph, traits) = (thousand_nodes(false), traits(class));
+    bencher.bench(|| planned(black_box(&graph), &traits));
+}
+
+#[divan::bench]
+fn plan_thousand_nodes_that_all_live(bencher: Bencher<'_, '_>) {
+    let (graph, traits) = (thousand_nodes(true), traits(DeviceClass::Discrete));
     bencher.bench(|| planned(black_box(&graph), &traits));
 }
 
 #[divan::bench]
 fn passes_over_thousand_nodes(bencher: Bencher<'_, '_>) {
-    let graph = thousand_nodes();
+    let graph = thousand_nodes(false);
     bencher.with_inputs(|| graph.clone()).bench_values(|graph| optimize(graph, &FoldCache::default()).unwrap());
 }
 

@@ -16,7 +16,8 @@ use crate::passes::{FoldCache, optimize, specialize};
 use crate::plan::{Plan, plan};
 use crate::tensor::{Accuracy, Tensor, compare};
 
-/// Runs the suite on layers whose names contain `filter`. `seen(done, total, name)` is called before each layer.
+/// Runs the suite on layers whose names contain `filter`, with every kernel or only with those that a plan takes by itself
+/// (`defaults`). `seen(done, total, name)` is called before each layer.
 ///
 /// # Errors
 /// [`BenchError`] when no layer is called so or the device fails. A kernel that fails is a row of
@@ -24,6 +25,7 @@ use crate::tensor::{Accuracy, Tensor, compare};
 pub fn bench_kernels(
     device: &Device,
     filter: &str,
+    defaults: bool,
     budget: Budget,
     mut seen: impl FnMut(usize, usize, &str),
 ) -> Result<SuiteReport, BenchError> {
@@ -32,7 +34,7 @@ pub fn bench_kernels(
     let mut report = SuiteReport::new("kernels", device, Some(peak.clone()));
     for (done, layer) in layers.iter().enumerate() {
         seen(done, layers.len(), layer.name);
-        bench_layer(device, layer, budget, &peak, &mut report)?;
+        bench_layer(device, layer, defaults, budget, &peak, &mut report)?;
     }
     Ok(report)
 }
@@ -40,6 +42,7 @@ pub fn bench_kernels(
 fn bench_layer(
     device: &Device,
     layer: &Layer,
+    defaults: bool,
     budget: Budget,
     peak: &Peak,
     report: &mut SuiteReport,
@@ -56,7 +59,8 @@ fn bench_layer(
             plans.push(other);
         }
     }
-    for (position, plan) in plans.into_iter().enumerate() {
+    let most = if defaults { 1 } else { usize::MAX };
+    for (position, plan) in plans.into_iter().take(most).enumerate() {
         let (by, cost) = (kernels(&plan), plan.cost());
         match validated(device, plan, &layer.input(), &expected)? {
             Ok((executable, used)) => ready.push((by, cost, position == 0, executable, used)),

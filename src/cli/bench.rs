@@ -36,6 +36,9 @@ pub(super) struct BenchArgs {
     /// Suites: only what has this in its name.
     #[arg(long, default_value = "", value_name = "PART")]
     filter: String,
+    /// The suite `kernels`: only the kernels that a plan takes by itself.
+    #[arg(long)]
+    defaults: bool,
     /// Suites: time for each row.
     #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = seconds)]
     seconds: f64,
@@ -51,7 +54,8 @@ pub(super) struct BenchArgs {
     /// What --compare takes for noise in any case; the spread of the measurements may widen it.
     #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = percent)]
     noise: f64,
-    /// Suites: write the report as one HTML file, with sortable tables and the device's roofline.
+    /// Suites: write the report as one HTML file, with sortable tables and the device's roofline, or as a table in Markdown where
+    /// the file ends in .md.
     #[arg(long, value_name = "FILE", requires = "suite")]
     report: Option<PathBuf>,
     /// What the processes do that the suite `cold` starts: run a network of the suites once, and say so.
@@ -140,7 +144,7 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
     let device = gpu_device(args)?;
     let filter = &args.filter;
     let report = match suite {
-        Suite::Kernels => bench_kernels(&device, filter, budget, seen)?,
+        Suite::Kernels => bench_kernels(&device, filter, args.defaults, budget, seen)?,
         Suite::Models => bench_models(&device, &args.tuning.apply(Options::default()), filter, budget, seen)?,
         Suite::Cold => {
             let program = std::env::current_exe()?;
@@ -155,7 +159,11 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
     bar.finish_and_clear();
     let compared = earlier.map(|earlier| Comparison::of(&earlier, &report, args.noise));
     if let Some(file) = &args.report {
-        write(file, &report.html(compared.as_ref())?)?;
+        let text = match file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("md")) {
+            true => report.markdown(),
+            false => report.html(compared.as_ref())?,
+        };
+        write(file, &text)?;
     }
     let text = match &compared {
         Some(compared) => format!("{report}\n{compared}"),
