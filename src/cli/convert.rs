@@ -55,6 +55,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
             };
             (model.weights().len(), model.parameters(), notes)
         }
+        Source::Tflite(_) => return Err(args.model.without_layers()),
         Source::Onnx(model) => {
             if args.weights.is_some() {
                 return Err(format!("{}: weights go into models of layers", args.model.model).into());

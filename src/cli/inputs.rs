@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::pictures::PictureArgs;
 use super::source::{ModelArg, Source};
-use super::{Failure, onnx_inputs};
+use super::{Failure, graph_inputs};
 use crate::graph::Graph;
 use crate::import::{Layout, PictureInput, Preprocess, is_picture_name};
 use crate::layers::Model;
@@ -18,7 +18,7 @@ pub(super) struct InputArgs {
     /// An .npy array (batch axis first) or a PNG or JPEG picture for an input; the name may be left out when there is one.
     #[arg(long = "input", value_name = "[NAME=]FILE")]
     files: Vec<String>,
-    /// ONNX models: sizes of an input whose axes are open.
+    /// ONNX and TFLite models: sizes of an input whose axes are open.
     #[arg(long = "input-shape", value_name = "NAME=1,3,224,224")]
     shapes: Vec<String>,
     /// Batch size; as a rule that of the inputs, 1 without inputs.
@@ -111,10 +111,14 @@ impl InputArgs {
         let mut reader = self.reader(model, source);
         let (graph, inputs) = match source {
             Source::Layers(_) if !self.shapes.is_empty() => {
-                return Err("--input-shape is for ONNX models; those of Keras take --input and --batch".into());
+                return Err(
+                    "--input-shape is for ONNX and TFLite models; those of Keras take --input and --batch".into()
+                );
             }
             Source::Layers(model) => self.read_for(model, &mut reader)?,
-            Source::Onnx(model) => onnx_inputs::read(model, &self.files, &self.shapes, self.batch, &mut reader)?,
+            Source::Onnx(_) | Source::Tflite(_) => {
+                graph_inputs::read(source, &self.files, &self.shapes, self.batch, &mut reader)?
+            }
         };
         let preprocess = reader.preprocess;
         if preprocess.is_none() && self.pictures.scale_of_arrays()? != 1.0 {

@@ -12,7 +12,7 @@ use super::answers::{Answers, Probabilities};
 use super::inputs::Reader;
 use super::source::Source;
 use super::tuning::TuningArgs;
-use super::{Failure, onnx_inputs, progress};
+use super::{Failure, graph_inputs, progress};
 use crate::import::picture_files;
 use crate::session::{Device, Session};
 use crate::tensor::{Tensor, write_npy};
@@ -52,7 +52,7 @@ pub(super) fn run(job: &Job<'_>, folder: &Path, reader: &mut Reader<'_>) -> Resu
     let [(name, shape)] = &inputs[..] else {
         return Err("a folder of pictures needs a model with one input".into());
     };
-    let given = onnx_inputs::sizes(&[name], job.shapes)?.remove(*name);
+    let given = graph_inputs::sizes(&[name], job.shapes)?.remove(*name);
     let shape = given.map_or_else(|| shape.clone(), |sizes| sizes.into_iter().map(Some).collect());
     let batch = match (shape.first().copied().flatten(), job.batch) {
         (Some(own), Some(batch)) if own != batch => {
@@ -124,7 +124,7 @@ fn flush(
     let current = match current {
         Some(current) => current,
         None => {
-            let graph = job.source.graph_for(input, &shape)?;
+            let graph = job.source.graph(&BTreeMap::from([(input.to_string(), shape)]), &BTreeMap::new())?;
             let classes = job.answers.outputs(&graph)?;
             let options = job.tuning.apply(progress::options(true));
             Open { session: Session::new(graph, job.device.clone(), options), classes }

@@ -1,4 +1,4 @@
-//! The MODEL argument: a Keras or ONNX file, or a zoo architecture.
+//! The MODEL argument: a Keras, ONNX or TFLite file, or a zoo architecture.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,14 +7,16 @@ use clap::Args;
 
 use super::Failure;
 use crate::graph::Graph;
-use crate::import::onnx::{Given, OnnxModel, read_onnx};
+use crate::import::onnx::{Elem, Given, HostTensor, OnnxModel, read_onnx};
+use crate::import::tflite::{TfliteModel, read_tflite};
 use crate::import::{Layout, read_model};
 use crate::layers::Model;
+use crate::tensor::Tensor;
 use crate::zoo;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArg {
-    /// A .keras, .h5 or .onnx file, or `zoo:NAME` with options, such as `zoo:mobilenet_v1?alpha=0.25&size=96`.
+    /// A .keras, .h5, .onnx or .tflite file, or `zoo:NAME` with options, such as `zoo:mobilenet_v1?alpha=0.25&size=96`.
     #[arg(value_name = "MODEL")]
     pub model: String,
 }
@@ -23,6 +25,7 @@ pub(super) struct ModelArg {
 pub(super) enum Source {
     Layers(Box<Model>),
     Onnx(Box<OnnxModel>),
+    Tflite(Box<TfliteModel>),
 }
 
 impl Source {
@@ -36,30 +39,64 @@ impl Source {
             Source::Onnx(model) => {
                 model.inputs().iter().map(|input| (input.name.as_str(), input.shape.clone())).collect()
             }
+            Source::Tflite(model) => {
+                model.inputs().iter().map(|input| (input.name.as_str(), input.shape.clone())).collect()
+            }
         }
     }
 
     /// The order of axes that models of this kind have as a rule.
     pub(super) fn layout(&self) -> Layout {
         match self {
-            Source::Layers(_) => Layout::Nhwc,
+            Source::Layers(_) | Source::Tflite(_) => Layout::Nhwc,
             Source::Onnx(_) => Layout::Nchw,
         }
     }
 
-    /// The graph of a model with one input, for this shape of it (the batch first).
-    pub(super) fn graph_for(&self, input: &str, shape: &[usize]) -> Result<Graph, Failure> {
+    /// The graph for inputs of these shapes (the batch first), and for what is known of their elements.
+    pub(super) fn graph(
+        &self,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        known: &BTreeMap<String, Tensor>,
+    ) -> Result<Graph, Failure> {
         match self {
             Source::Layers(model) => {
-                let (batch, rest) = shape.split_first().ok_or("an input has a batch axis")?;
-                Ok(model.graph_for(*batch, &BTreeMap::from([(input.to_string(), rest.to_vec())]))?)
+                let batch = shapes.values().find_map(|shape| shape.first()).copied().unwrap_or(1);
+                let rest = shapes.iter().map(|(name, shape)| (name.clone(), shape[1.min(shape.len())..].to_vec()));
+                Ok(model.graph_for(batch, &rest.collect())?)
             }
             Source::Onnx(model) => {
-                let given = BTreeMap::from([(input.to_string(), Given::Shape(shape.to_vec()))]);
-                Ok(model.graph(&given)?.graph)
+                let mut given: BTreeMap<String, Given> =
+                    shapes.iter().map(|(name, shape)| (name.clone(), Given::Shape(shape.clone()))).collect();
+                for input in model.inputs() {
+                    let Some(tensor) = known.get(&input.name) else { continue };
+                    let values = tensor.f32s()?.iter().map(|&value| f64::from(value)).collect();
+                    let host = HostTensor::from_f64(tensor.shape().to_vec(), input.elem, values);
+                    let host = host.map_err(|what| format!("input `{}`: {what}", input.name))?;
+                    given.insert(input.name.clone(), Given::Tensor(host));
+                }
+                onnx_graph(model, given)
             }
+            Source::Tflite(model) => Ok(model.graph(shapes)?),
         }
     }
+}
+
+/// The graph. Integers that `f32` holds exactly, pictures above all, go in when it runs unless an op must know them before.
+fn onnx_graph(model: &OnnxModel, given: BTreeMap<String, Given>) -> Result<Graph, Failure> {
+    let small = |given: &Given| match given {
+        Given::Tensor(tensor) if matches!(tensor.elem, Elem::U8 | Elem::I8 | Elem::U16 | Elem::I16 | Elem::Bool) => {
+            Given::Shape(tensor.shape.clone())
+        }
+        other => other.clone(),
+    };
+    let later: BTreeMap<String, Given> = given.iter().map(|(name, given)| (name.clone(), small(given))).collect();
+    if later != given
+        && let Ok(graph) = model.graph(&later)
+    {
+        return Ok(graph.graph);
+    }
+    Ok(model.graph(&given)?.graph)
 }
 
 impl ModelArg {
@@ -67,12 +104,14 @@ impl ModelArg {
     pub(super) fn load(&self) -> Result<Model, Failure> {
         match self.source()? {
             Source::Layers(model) => Ok(*model),
-            Source::Onnx(_) => Err(format!(
-                "{}: an ONNX file has no layers; it can be summed up, run, checked, explained and timed",
-                self.model
-            )
-            .into()),
+            Source::Onnx(_) | Source::Tflite(_) => Err(self.without_layers()),
         }
+    }
+
+    /// What to say where layers are needed and the file has none.
+    pub(super) fn without_layers(&self) -> Failure {
+        let can = "it can be summed up, run, checked, explained and timed";
+        format!("{}: an ONNX or TFLite file has no layers; {can}", self.model).into()
     }
 
     /// Reads or builds a model of any kind.
@@ -81,9 +120,11 @@ impl ModelArg {
             return Ok(Source::Layers(Box::new(zoo::build(name)?)));
         }
         let path = Path::new(&self.model);
-        match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
-            true => Ok(Source::Onnx(Box::new(read_onnx(path)?))),
-            false => Ok(Source::Layers(Box::new(read_model(path)?))),
+        let ending = path.extension().map(|ending| ending.to_ascii_lowercase()).unwrap_or_default();
+        match ending.to_str() {
+            Some("onnx") => Ok(Source::Onnx(Box::new(read_onnx(path)?))),
+            Some("tflite") => Ok(Source::Tflite(Box::new(read_tflite(path)?))),
+            _ => Ok(Source::Layers(Box::new(read_model(path)?))),
         }
     }
 }

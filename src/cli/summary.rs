@@ -1,12 +1,12 @@
-//! `wgconv summary`: what every layer, or every node of an ONNX file, does.
+//! `wgconv summary`: what every layer, or every node of a model without layers, does.
 
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::onnx_inputs::given_shapes;
 use super::source::{ModelArg, Source};
-use super::{Failure, Output};
+use super::{Failure, Output, graph_inputs};
+use crate::import::onnx::Given;
 use crate::layers::OPEN_AXIS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,7 +27,7 @@ pub(super) struct SummaryArgs {
     /// Batch size for multiply-accumulates and activation bytes.
     #[arg(long, default_value_t = 1, value_name = "N")]
     batch: usize,
-    /// ONNX models: sizes of an input whose axes are open; else its first axis is the batch, and others count as 224.
+    /// ONNX and TFLite models: sizes of an input whose axes are open; else its first axis is the batch, and others count as 224.
     #[arg(long = "input-shape", value_name = "NAME=1,3,224,224")]
     shapes: Vec<String>,
     /// Show the layers inside nested models.
@@ -38,14 +38,17 @@ pub(super) struct SummaryArgs {
 }
 
 pub(super) fn run(args: &SummaryArgs) -> Result<ExitCode, Failure> {
-    let summary = match args.model.source()? {
+    let source = args.model.source()?;
+    let shapes = || graph_inputs::shapes(&source, &args.shapes, Some(args.batch), Some(OPEN_AXIS));
+    let summary = match &source {
         Source::Layers(_) if !args.shapes.is_empty() => {
-            return Err("--input-shape is for ONNX models; work of others is counted for --batch".into());
+            return Err("--input-shape is for models without layers; work of others is counted for --batch".into());
         }
         Source::Layers(model) => model.summary(args.batch)?,
         Source::Onnx(model) => {
-            model.summary(&given_shapes(&model, &args.shapes, Some(args.batch), Some(OPEN_AXIS))?)?
+            model.summary(&shapes()?.into_iter().map(|(name, shape)| (name, Given::Shape(shape))).collect())?
         }
+        Source::Tflite(model) => model.summary(&shapes()?)?,
     };
     let output = Output { json: args.output.json || args.format == Format::Json };
     let text = match args.format {

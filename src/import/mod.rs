@@ -4,6 +4,9 @@ pub mod keras;
 pub mod onnx;
 mod picture;
 mod preprocess;
+mod refusal;
+mod resample;
+pub mod tflite;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +29,9 @@ pub enum ImportError {
     /// An ONNX model cannot be read.
     #[error(transparent)]
     Onnx(#[from] onnx::OnnxError),
+    /// A TFLite model cannot be read.
+    #[error(transparent)]
+    Tflite(#[from] tflite::TfliteError),
     /// Stored weights and layers do not fit together.
     #[error(transparent)]
     Assign(#[from] keras::AssignError),

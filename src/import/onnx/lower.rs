@@ -9,41 +9,10 @@ use std::path::Path;
 use super::proto::{AttributeProto, GraphProto, NodeProto};
 use super::stored::read_tensor;
 use super::tensor::{Elem, HostTensor};
-use crate::error::GraphError;
 use crate::graph::{Graph, ValueId};
+pub(super) use crate::import::refusal::{Wrong, invalid, unsupported};
 use crate::ops::{Dim, Op, Reshape, Transpose, Unary, UnaryFn};
 use crate::tensor::Tensor;
-
-/// Why a node has no translation.
-#[derive(Debug)]
-pub(super) enum Wrong {
-    /// It may be fine, but is not supported.
-    Unsupported(String),
-    /// The node contradicts itself or its inputs.
-    Invalid(String),
-}
-
-impl From<String> for Wrong {
-    fn from(what: String) -> Wrong {
-        Wrong::Invalid(what)
-    }
-}
-
-impl From<GraphError> for Wrong {
-    fn from(error: GraphError) -> Wrong {
-        Wrong::Invalid(error.to_string())
-    }
-}
-
-/// Refuses a node that another reader might accept.
-pub(super) fn unsupported<T>(what: impl Into<String>) -> Result<T, Wrong> {
-    Err(Wrong::Unsupported(what.into()))
-}
-
-/// Refuses a node that is wrong in itself.
-pub(super) fn invalid<T>(what: impl Into<String>) -> Result<T, Wrong> {
-    Err(Wrong::Invalid(what.into()))
-}
 
 /// An ONNX value.
 #[derive(Debug, Clone)]

@@ -3,8 +3,9 @@
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, invalid, unsupported};
 use super::movement::sizes_of;
 use crate::graph::ValueId;
-use crate::ops::{Binary, BinaryFn, Conv, Resize, ResizeMode};
-use crate::tensor::{Tensor, Window};
+use crate::import::resample;
+use crate::ops::{Binary, BinaryFn, Resize, ResizeMode};
+use crate::tensor::Tensor;
 
 /// How one axis is resampled.
 struct Axis {
@@ -212,17 +213,7 @@ pub(super) fn multiply(
     axis: usize,
     matrix: Tensor,
 ) -> Result<ValueId, Wrong> {
-    let (input, output) = (matrix.shape()[0], matrix.shape()[1]);
-    let matrix = lower.graph.constant(call.name.clone(), matrix);
-    let rank = lower.graph.ty(x).shape.rank();
-    let x = if rank == 1 { lower.reshape(call, x, &[1, input])? } else { x };
-    let mut perm: Vec<usize> = (0..rank.max(2)).collect();
-    let place = axis + usize::from(rank == 1);
-    perm.swap(place, rank.max(2) - 1);
-    let turned = lower.transpose(call, x, perm.clone())?;
-    let y = lower.emit(call, Conv::new(Window::unit(0), 1), &[turned, matrix])?;
-    let y = lower.transpose(call, y, perm)?;
-    if rank == 1 { lower.reshape(call, y, &[output]) } else { Ok(y) }
+    Ok(resample::along(&mut lower.graph, &call.name, x, axis, matrix)?)
 }
 
 /// Scales and sizes of the axes that change, by the op's version.
