@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, View};
 
 use super::half::{from_bf16, from_f16};
 use super::write_atomically;
@@ -21,19 +23,41 @@ use crate::tensor::{Data, Tensor};
 #[allow(clippy::type_complexity)]
 pub fn read_safetensors(path: &Path) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>), TensorError> {
     let wrong = |what: String| TensorError::File { path: path.to_path_buf(), what };
-    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let damaged = |e| wrong(format!("not a .safetensors file, or cut short: {e}"));
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let failed = |e: std::io::Error| wrong(e.to_string());
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let length = file.get_ref().metadata().map_err(failed)?.len();
+    let header =
+        read_header(&mut file, length).map_err(|e| wrong(format!("not a .safetensors file, or cut short: {e}")))?;
+    // In the order of the file, one at a time: no byte is in memory for long but as an element.
+    let mut infos: Vec<_> = header.tensors().into_iter().collect();
+    infos.sort_by_key(|(_, info)| info.data_offsets);
     let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        let data = elements(view.dtype(), view.data())
-            .ok_or_else(|| wrong(format!("`{name}` has elements of type {:?}; save it as F32", view.dtype())))?;
-        let tensor = Tensor::new(view.shape().to_vec(), data).map_err(|e| wrong(format!("`{name}`: {e}")))?;
-        tensors.insert(name.to_string(), tensor);
+    for (name, info) in infos {
+        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
+        file.read_exact(&mut bytes).map_err(failed)?;
+        let data = elements(info.dtype, &bytes)
+            .ok_or_else(|| wrong(format!("`{name}` has elements of type {:?}; save it as F32", info.dtype)))?;
+        let tensor = Tensor::new(info.shape.clone(), data).map_err(|e| wrong(format!("`{name}`: {e}")))?;
+        tensors.insert(name, tensor);
     }
     let texts = header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect();
     Ok((tensors, texts))
+}
+
+/// What comes before the elements, checked against the length of the file.
+fn read_header(file: &mut impl Read, length: u64) -> Result<Metadata, String> {
+    let mut size = [0; 8];
+    file.read_exact(&mut size).map_err(|e| e.to_string())?;
+    let size = u64::from_le_bytes(size);
+    let rest = length.checked_sub(8).and_then(|length| length.checked_sub(size));
+    let rest = rest.ok_or_else(|| format!("a header of {size} bytes in {length}"))?;
+    let mut header = vec![0; usize::try_from(size).map_err(|e| e.to_string())?];
+    file.read_exact(&mut header).map_err(|e| e.to_string())?;
+    let header: Metadata = serde_json::from_slice(&header).map_err(|e| e.to_string())?;
+    match header.data_len() as u64 == rest {
+        true => Ok(header),
+        false => Err(format!("{} bytes of elements are named and {rest} are there", header.data_len())),
+    }
 }
 
 /// Writes tensors under their names, and one text (key and value) beside them: several would have no fixed order in the file,
