@@ -161,7 +161,10 @@ fn change(fields: &mut Vec<Field>, texts: &[Vec<u8>], random: &mut Random) {
         }
         2 => fields.swap(at, other),
         3 => fields[at].key = (fields[at].key & 7) | ((1 + random.below(20) as u64) << 3),
-        4 => fields[at].value = fields[other].value.clone(),
+        4 => {
+            let Field { key, value } = fields[other].clone();
+            fields[at] = Field { key: (fields[at].key & !7) | (key & 7), value };
+        }
         _ => match &mut fields[at].value {
             Value::Number(number) => {
                 *number = match random.below(3) {
@@ -218,7 +221,7 @@ pub fn damaged(sample: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     if bytes.is_empty() {
         return bytes;
     }
-    match random.below(10) {
+    match random.below(16) {
         0 => {
             for _ in 0..1 + random.below(4) {
                 let at = random.below(bytes.len());
