@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use prost::Message;
+
 use super::proto::{FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
 
 /// A node of an op, and the version of the op set that it was written for.
@@ -15,8 +17,26 @@ pub(super) struct Step {
 
 /// Calls within calls, which no exporter nests this deep; functions that call themselves do.
 const DEEPEST: usize = 64;
-/// Nodes of a whole model.
-const MOST_STEPS: usize = 1 << 20;
+
+/// What the nodes of a model may still cost once calls are replaced: a function that calls another twice, and that a third, makes
+/// of a small file as many nodes as it likes.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// Nodes, calls that come to nothing among them; large ones count for several.
+    const MOST: usize = 1 << 20;
+
+    pub fn new() -> Budget {
+        Budget(Budget::MOST)
+    }
+
+    fn spend(&mut self, node: &NodeProto) -> Result<(), String> {
+        let cost = 1 + node.encoded_len() / 1024;
+        self.0 = self.0.checked_sub(cost).ok_or_else(|| format!("more than {} nodes", Budget::MOST))?;
+        Ok(())
+    }
+}
 
 /// Whether a domain is ONNX's own.
 pub(super) fn is_onnx(domain: &str) -> bool {
@@ -32,44 +52,48 @@ pub(super) fn opset_of(imports: &[OperatorSetIdProto]) -> Option<i64> {
 ///
 /// # Errors
 /// When functions call themselves, or there are too many nodes.
-pub(super) fn expand(nodes: Vec<NodeProto>, opset: i64, functions: &[FunctionProto]) -> Result<Vec<Step>, String> {
-    let mut steps = Vec::with_capacity(nodes.len());
-    expand_into(&mut steps, nodes, opset, functions, "", 0)?;
-    Ok(steps)
-}
-
-fn expand_into(
-    steps: &mut Vec<Step>,
+pub(super) fn expand(
     nodes: Vec<NodeProto>,
     opset: i64,
     functions: &[FunctionProto],
-    within: &str,
-    depth: usize,
-) -> Result<(), String> {
-    if depth > DEEPEST {
-        return Err(format!("functions call each other more than {DEEPEST} levels deep, at `{within}`"));
-    }
-    for (position, node) in nodes.into_iter().enumerate() {
-        let name = format!("{within}{}", name_of(&node, position));
-        let called = |function: &&FunctionProto| {
-            function.name == node.op_type
-                && (function.domain == node.domain || (is_onnx(&function.domain) && is_onnx(&node.domain)))
-                && (function.overload.is_empty() || function.overload == node.overload)
-        };
-        match functions.iter().find(called) {
-            Some(function) => {
-                // The number of nodes so far tells calls of the same name apart.
-                let body = inlined(function, &node, &format!("{name}#{}/", steps.len()));
-                let opset = opset_of(&function.opset_import).unwrap_or(opset);
-                expand_into(steps, body, opset, functions, &format!("{name}/"), depth + 1)?;
+    budget: &mut Budget,
+) -> Result<Vec<Step>, String> {
+    let mut expansion = Expansion { steps: Vec::with_capacity(nodes.len()), functions, budget };
+    expansion.add(nodes, opset, "", 0)?;
+    Ok(expansion.steps)
+}
+
+struct Expansion<'a> {
+    steps: Vec<Step>,
+    functions: &'a [FunctionProto],
+    budget: &'a mut Budget,
+}
+
+impl Expansion<'_> {
+    fn add(&mut self, nodes: Vec<NodeProto>, opset: i64, within: &str, depth: usize) -> Result<(), String> {
+        if depth > DEEPEST {
+            return Err(format!("functions call each other more than {DEEPEST} levels deep, at `{within}`"));
+        }
+        for (position, node) in nodes.into_iter().enumerate() {
+            self.budget.spend(&node)?;
+            let name = format!("{within}{}", name_of(&node, position));
+            let called = |function: &&FunctionProto| {
+                function.name == node.op_type
+                    && (function.domain == node.domain || (is_onnx(&function.domain) && is_onnx(&node.domain)))
+                    && (function.overload.is_empty() || function.overload == node.overload)
+            };
+            match self.functions.iter().find(called) {
+                Some(function) => {
+                    // The number of nodes so far tells calls of the same name apart.
+                    let body = inlined(function, &node, &format!("{name}#{}/", self.steps.len()));
+                    let opset = opset_of(&function.opset_import).unwrap_or(opset);
+                    self.add(body, opset, &format!("{name}/"), depth + 1)?;
+                }
+                None => self.steps.push(Step { node, name, opset }),
             }
-            None => steps.push(Step { node, name, opset }),
         }
-        if steps.len() > MOST_STEPS {
-            return Err(format!("more than {MOST_STEPS} nodes"));
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn name_of(node: &NodeProto, position: usize) -> String {
@@ -132,5 +156,29 @@ fn bind(
         initializer.iter_mut().for_each(|tensor| rename(&mut tensor.name));
         output.iter_mut().for_each(|info| rename(&mut info.name));
         node.iter_mut().for_each(|node| bind(node, function, call, names, prefix));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_that_double_are_refused_whatever_they_come_to() {
+        let call =
+            |number: usize| NodeProto { op_type: format!("f{number}"), domain: "own".into(), ..Default::default() };
+        let function = |number: usize, node: Vec<NodeProto>| FunctionProto {
+            name: format!("f{number}"),
+            domain: "own".into(),
+            node,
+            ..Default::default()
+        };
+        for last in [vec![], vec![NodeProto { op_type: "Relu".into(), ..Default::default() }]] {
+            let mut functions: Vec<_> = (0..40).map(|i| function(i, vec![call(i + 1), call(i + 1)])).collect();
+            functions.push(function(40, last));
+            let error = expand(vec![call(0)], 17, &functions, &mut Budget::new()).unwrap_err();
+            assert!(error.contains("nodes"), "{error}");
+            assert!(expand(vec![call(30)], 17, &functions, &mut Budget::new()).is_ok());
+        }
     }
 }

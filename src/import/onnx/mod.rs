@@ -42,7 +42,7 @@ pub(crate) use weights::{WEIGHT_ORDERS, WeightOrder};
 
 use crate::graph::Graph;
 use crate::tensor::{Tensor, TensorType};
-use functions::{Step, expand, opset_of};
+use functions::{Budget, Step, expand, opset_of};
 use lower::{Lower, Value};
 use stream::Stream;
 use walk::{Refused, full_name, is_known};
@@ -202,7 +202,7 @@ pub fn ops_of(path: &Path) -> Result<(i64, BTreeSet<String>), OnnxError> {
     let model = open(path)?;
     let opset = opset_of(&model.opset_import).unwrap_or(1);
     let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
-    let steps = expand(nodes, opset, &model.functions);
+    let steps = expand(nodes, opset, &model.functions, &mut Budget::new());
     let steps = steps.map_err(|what| OnnxError::File { path: path.to_path_buf(), what })?;
     Ok((opset, steps.iter().map(full_name).collect()))
 }
@@ -244,7 +244,7 @@ pub fn read_onnx(path: &Path) -> Result<OnnxModel, OnnxError> {
         let shape = dims.iter().map(|dim| usize::try_from(dim.dim_value?).ok()).collect();
         inputs.push(OnnxInput { name: info.name.clone(), elem, shape });
     }
-    let steps = expand(graph.node, opset, &model.functions).map_err(wrong)?;
+    let steps = expand(graph.node, opset, &model.functions, &mut Budget::new()).map_err(wrong)?;
     let outputs = graph.output.into_iter().map(|info| info.name).collect();
     let path = path.to_path_buf();
     let model = OnnxModel { path, steps, functions: model.functions, opset, initializers, inputs, outputs };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::dispatch;
-use super::functions::{Step, expand, is_onnx};
+use super::functions::{Budget, Step, expand, is_onnx};
 use super::lower::{Call, Lower, Lowered, Value, Wrong};
 use super::{Given, OnnxError, OnnxGraph, OnnxModel, OnnxOutput};
 
@@ -42,7 +42,9 @@ pub(super) fn refused(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Res
 }
 
 fn walked<'a>(model: &'a OnnxModel, given: &BTreeMap<String, Given>) -> Result<Walk<'a>, OnnxError> {
-    let mut walk = Walk { model, lower: Lower::default(), refused: Vec::new() };
+    let stored: usize = model.initializers.values().map(|tensor| tensor.len()).sum();
+    let room = LEAST_ROOM.saturating_add(stored.saturating_mul(16));
+    let mut walk = Walk { model, lower: Lower::default(), refused: Vec::new(), branches: Budget::new(), room };
     for input in &model.inputs {
         let value = model.place_input(&mut walk.lower, input, given.get(&input.name))?;
         walk.lower.values.insert(input.name.clone(), value);
@@ -74,10 +76,18 @@ pub(super) fn graph(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Resul
 /// Branches within branches.
 const DEEPEST: usize = 64;
 
+/// Elements that any model may compute at import. Models that bring many may compute several times as many; a file of a few bytes
+/// must not fill the memory.
+const LEAST_ROOM: usize = 1 << 26;
+
 struct Walk<'a> {
     model: &'a OnnxModel,
     lower: Lower,
     refused: Vec<Refused>,
+    /// What branches may still cost, all together.
+    branches: Budget,
+    /// Elements that may still be computed at import.
+    room: usize,
 }
 
 impl Walk<'_> {
@@ -119,6 +129,14 @@ impl Walk<'_> {
             };
             match outputs {
                 Ok(outputs) => {
+                    let known = outputs.iter().map(|value| match value {
+                        Value::Host(tensor) => tensor.len(),
+                        Value::Node(..) => 0,
+                    });
+                    let left = self.room.checked_sub(known.sum());
+                    self.room = left.ok_or_else(|| {
+                        wrong("it is known beforehand, and too large to be computed at import".into())
+                    })?;
                     for (name, value) in step.node.output.iter().zip(outputs) {
                         self.lower.values.insert(name.clone(), value);
                     }
@@ -151,7 +169,7 @@ impl Walk<'_> {
                 Err(what) => return Ok(super::lower::invalid(what)),
             };
         }
-        let steps = match expand(branch.node.clone(), call.opset, &self.model.functions) {
+        let steps = match expand(branch.node.clone(), call.opset, &self.model.functions, &mut self.branches) {
             Ok(steps) => steps,
             Err(what) => return Ok(super::lower::invalid(what)),
         };
