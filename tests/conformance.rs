@@ -1,4 +1,5 @@
-//! Every kernel that accepts a case computes it within its accuracy class, from outputs that start as NaN.
+//! Every kernel that accepts a case computes it within its accuracy class, from outputs that start as NaN, with everything
+//! stored as `f32` and as `f16`.
 //!
 //! `WGCONV_SHADER_CHECKS=on` runs the same with the shaders' own bounds checks, `WGCONV_DEVICE` names an adapter, and
 //! `WGCONV_CASES` keeps the cases whose id contains it.
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use wgconv::cases::{self, OpCase};
 use wgconv::cpu;
 use wgconv::gpu::{Device, Executable, ShaderChecks, SharedWeights};
-use wgconv::graph::Graph;
+use wgconv::graph::{Graph, Node};
 use wgconv::kernels::{Case, DeviceClass, DeviceTraits, Kernel, Launch, candidates};
-use wgconv::plan::plan;
-use wgconv::tensor::{Tensor, compare};
+use wgconv::ops::{Op, Unary, UnaryFn};
+use wgconv::plan::{plan, plan_stored};
+use wgconv::tensor::{Precision, Tensor, TensorType, compare};
 
 /// The devices to plan for: the one that is there and, where it is a processor, a card with the same limits. Kernels may have
 /// another form there, which computes the same on any device.
@@ -31,8 +33,13 @@ fn launch(graph: &Graph, kernel: &Kernel, traits: &DeviceTraits) -> Option<Launc
     (kernel.accepts)(&Case { op: &node.op, inputs: &inputs, outputs: &outputs }, traits).ok()
 }
 
-/// Runs a case by one kernel in every form that it has. `Ok(false)` when the kernel does not take the case.
-fn run(device: &Device, case: &OpCase, kernel: &'static Kernel, expected: &[Tensor]) -> Result<bool, String> {
+/// Runs a case by one kernel in every form that it has, with `run_form`. `Ok(false)` when the kernel does not take the case.
+fn run(
+    device: &Device,
+    case: &OpCase,
+    kernel: &'static Kernel,
+    run_form: impl Fn(&Graph, &DeviceTraits) -> Result<(), String>,
+) -> Result<bool, String> {
     let graph = case.graph().map_err(|e| e.to_string())?;
     let mut seen = Vec::new();
     for traits in families(device) {
@@ -41,8 +48,7 @@ fn run(device: &Device, case: &OpCase, kernel: &'static Kernel, expected: &[Tens
             None => break,
             Some(launch) if seen.contains(&launch) => {}
             Some(launch) => {
-                run_form(device, &graph, case, kernel, &traits, expected)
-                    .map_err(|why| format!("{why} (as for {:?})", traits.class))?;
+                run_form(&graph, &traits).map_err(|why| format!("{why} (as for {:?})", traits.class))?;
                 seen.push(launch);
             }
         }
@@ -99,35 +105,86 @@ fn tiles(device: &Device, case: &OpCase) -> Vec<String> {
     found
 }
 
-#[test]
-fn cases_go_through_every_tile_of_matrix_products() {
-    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_default();
-    let device =
-        pollster::block_on(Device::request(&wanted, ShaderChecks::Off)).expect("the tests need a Vulkan driver");
-    let found: BTreeSet<String> = cases::all().iter().flat_map(|case| tiles(&device, case)).collect();
-    for tile in ["[16,16] [2,2]", "[16,16] [2,1]", "[8,8] [2,1]", "[16,16] [1,1]", "[8,8] [1,1]", "[16,4] [1,1]"] {
-        assert!(found.contains(&format!("pointwise {tile} sliced false")), "{tile} of {found:#?}");
+/// The op of a case between two steps that change nothing: its inputs and outputs are intermediate values, which a plan may
+/// store as `f16`.
+fn between(case: &OpCase) -> Result<Graph, String> {
+    let same = || Unary { function: UnaryFn::Affine { scale: 1.0, offset: 0.0 } };
+    let mut graph = Graph::new();
+    let mut inputs = Vec::new();
+    for (i, shape) in case.inputs.iter().enumerate() {
+        let x = graph.input(format!("x{i}"), TensorType::f32(shape.clone()));
+        inputs.push(graph.node(format!("in{i}"), same(), &[x]).map_err(|e| e.to_string())?);
     }
-    assert!(found.iter().any(|tile| tile.starts_with("conv_gemm") && tile.ends_with("sliced true")), "{found:#?}");
+    graph.node(&case.id, case.op.clone(), &inputs).map_err(|e| e.to_string())?;
+    let outputs = graph.nodes().last().map(|node| node.outputs.clone()).unwrap_or_default();
+    for (i, id) in outputs.into_iter().enumerate() {
+        let y = graph.node(format!("out{i}"), same(), &[id]).map_err(|e| e.to_string())?;
+        graph.output(format!("y{i}"), y);
+    }
+    Ok(graph)
 }
 
-#[test]
-fn every_accepting_kernel_computes_every_case() {
+/// Runs a case stored as `f16`, and compares every step with the reference on what it read.
+fn run_half(
+    device: &Device,
+    graph: &Graph,
+    case: &OpCase,
+    kernel: &'static Kernel,
+    traits: &DeviceTraits,
+) -> Result<(), String> {
+    let own =
+        |node: &Node, all: &'static [Kernel]| if node.op == case.op { vec![kernel] } else { all.iter().collect() };
+    let planned = Arc::new(plan_stored(graph, traits, Precision::F16, own).map_err(|e| e.to_string())?);
+    let tensors = case.tensors();
+    let inputs: Vec<Tensor> = planned.inputs.iter().filter_map(|port| tensors.get(&port.name).cloned()).collect();
+    let executable = Executable::compile(device, planned.clone(), &SharedWeights::default(), &|_, _| {})
+        .map_err(|e| e.to_string())?;
+    executable.poison().and_then(|()| executable.upload(&inputs)).map_err(|e| e.to_string())?;
+    let mut wrong = None;
+    let mut seen = |step: usize, inputs: &[Tensor], outputs: &[Tensor]| {
+        let step = &planned.steps[step];
+        let node = &graph.nodes()[step.node.unwrap()];
+        let operands: Vec<&Tensor> = inputs.iter().collect();
+        let expected = node.op.spec().reference(&operands).unwrap();
+        for ((actual, expected), placement) in outputs.iter().zip(&expected).zip(&step.outputs) {
+            let beyond = |v: f32| if v.abs() > 65504.0 { f32::INFINITY.copysign(v) } else { v };
+            let stored = |v: f32| if placement.precision == Precision::F16 { beyond(v) } else { v };
+            let values: Vec<f32> = expected.f32s().unwrap().iter().map(|&v| stored(v)).collect();
+            let expected = Tensor::from_f32(expected.shape().clone(), values).unwrap();
+            let comparison = compare(actual, &expected, step.accuracy, 1.0);
+            if !comparison.pass {
+                wrong = Some(format!("`{}`: {comparison}", step.name));
+            }
+        }
+        wrong.is_none()
+    };
+    executable.run_steps(&mut seen).map_err(|e| e.to_string())?;
+    wrong.map_or(Ok(()), Err)
+}
+
+fn device() -> Device {
     let checks = match std::env::var("WGCONV_SHADER_CHECKS").as_deref() {
         Ok("on") => ShaderChecks::On,
         _ => ShaderChecks::Off,
     };
     let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_default();
-    let device = pollster::block_on(Device::request(&wanted, checks)).expect("the tests need a Vulkan driver");
+    pollster::block_on(Device::request(&wanted, checks)).expect("the tests need a Vulkan driver")
+}
+
+/// Runs every case, once prepared, by every kernel that takes it.
+fn run_all<T>(
+    device: &Device,
+    prepare: impl Fn(&OpCase) -> Result<T, String>,
+    run: impl Fn(&OpCase, &'static Kernel, &T) -> Result<bool, String>,
+) {
     let filter = std::env::var("WGCONV_CASES").unwrap_or_default();
     let mut ran: BTreeMap<&str, usize> = BTreeMap::new();
     let mut failures = Vec::new();
     for case in cases::all().iter().filter(|case| case.id.contains(&filter)) {
-        let graph = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.id));
-        let expected = cpu::run(&graph, &case.tensors()).unwrap_or_else(|e| panic!("{}: {e}", case.id));
+        let prepared = prepare(case).unwrap_or_else(|e| panic!("{}: {e}", case.id));
         let mut accepted = 0;
         for kernel in candidates(&case.op) {
-            match run(&device, case, kernel, &expected) {
+            match run(case, kernel, &prepared) {
                 Ok(true) => {
                     accepted += 1;
                     *ran.entry(kernel.stem).or_default() += 1;
@@ -145,4 +202,42 @@ fn every_accepting_kernel_computes_every_case() {
     }
     println!("cases passed per kernel on {}: {ran:?}", device.summary().name);
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn cases_go_through_every_tile_of_matrix_products() {
+    let device = device();
+    let found: BTreeSet<String> = cases::all().iter().flat_map(|case| tiles(&device, case)).collect();
+    for tile in ["[16,16] [2,2]", "[16,16] [2,1]", "[8,8] [2,1]", "[16,16] [1,1]", "[8,8] [1,1]", "[16,4] [1,1]"] {
+        assert!(found.contains(&format!("pointwise {tile} sliced false")), "{tile} of {found:#?}");
+    }
+    assert!(found.iter().any(|tile| tile.starts_with("conv_gemm") && tile.ends_with("sliced true")), "{found:#?}");
+}
+
+#[test]
+fn every_accepting_kernel_computes_every_case() {
+    let device = device();
+    let expected = |case: &OpCase| {
+        let graph = case.graph().map_err(|e| e.to_string())?;
+        cpu::run(&graph, &case.tensors()).map_err(|e| e.to_string())
+    };
+    run_all(&device, expected, |case, kernel, expected| {
+        run(&device, case, kernel, |graph, traits| run_form(&device, graph, case, kernel, traits, expected))
+    });
+}
+
+#[test]
+fn every_accepting_kernel_computes_what_is_stored_as_f16() {
+    let device = device();
+    if !device.traits().half {
+        println!("skipped: {} has no f16", device.summary().name);
+        return;
+    }
+    run_all(&device, between, |case, kernel, graph| {
+        // Training keeps f32.
+        if matches!(case.op, Op::Update(_)) {
+            return Ok(true);
+        }
+        run(&device, case, kernel, |_, traits| run_half(&device, graph, case, kernel, traits))
+    });
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{ProcessUse, Statistics, process_use};
 use crate::error::SessionError;
 use crate::session::Session;
-use crate::tensor::Tensor;
+use crate::tensor::{Precision, Tensor};
 
 /// Milliseconds of every phase up to the first output.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -39,6 +39,10 @@ pub struct ModelBench {
     pub macs: u64,
     /// Dispatches of one run; 0 on the CPU reference.
     pub dispatches: usize,
+    /// How weights and intermediate values are stored.
+    pub precision: Precision,
+    /// Bytes of weights on the device; 0 on the CPU reference.
+    pub weight_bytes: u64,
     /// Bytes on the device while it runs; 0 on the CPU reference.
     pub peak_device_bytes: u64,
     /// Phases up to the first output.
@@ -120,6 +124,8 @@ pub fn bench_model(
         inputs: inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type().to_string())).collect(),
         macs: cost.macs,
         dispatches: compiled.plan().map_or(0, |plan| plan.dispatches()),
+        precision: session.options().precision,
+        weight_bytes: compiled.plan().map_or(0, |plan| plan.constant_bytes()),
         peak_device_bytes: compiled.plan().map_or(0, |plan| plan.peak_bytes()),
         cold: ColdStart {
             parse_ms: ms(parse),
@@ -149,10 +155,12 @@ impl fmt::Display for ModelBench {
         writeln!(f, "{} on {} with {}", self.model, self.device, inputs.join(", "))?;
         writeln!(
             f,
-            "  work        {:.1} MMAC, {} dispatches, {:.1} MB on the device",
+            "  work        {:.1} MMAC, {} dispatches; stored as {}: {:.1} MB on the device, {:.1} of them weights",
             self.macs as f64 / 1e6,
             self.dispatches,
-            self.peak_device_bytes as f64 / 1e6
+            self.precision,
+            self.peak_device_bytes as f64 / 1e6,
+            self.weight_bytes as f64 / 1e6
         )?;
         let cold = &self.cold;
         let total = cold.parse_ms + cold.device_ms + cold.plan_ms + cold.compile_ms + cold.first_run_ms;

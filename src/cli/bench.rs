@@ -9,12 +9,13 @@ use clap::{Args, ValueEnum};
 use super::inputs::{InputArgs, Ready};
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
-use super::{Failure, OnDevice, make_folders, print, progress};
+use super::{Failure, OnDevice, Stored, make_folders, print, progress};
 use crate::bench::{
     Budget, Comparison, SuiteReport, bench_cold, bench_kernels, bench_model, bench_models, first_output,
 };
 use crate::gpu;
 use crate::session::{Device, Options, Session};
+use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -27,6 +28,8 @@ pub(super) struct BenchArgs {
     device: OnDevice,
     #[command(flatten)]
     tuning: TuningArgs,
+    #[command(flatten)]
+    stored: Stored,
     /// Runs of MODEL to time, after two to warm up.
     #[arg(long, default_value_t = 20, value_name = "N")]
     runs: usize,
@@ -106,6 +109,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     match (args.suite, &args.model) {
+        (Some(_), _) if args.stored.precision() != Precision::F32 => {
+            Err("a suite times kernels stored as f32; --dtype is for models".into())
+        }
         (Some(suite), _) => run_suite(args, suite),
         (None, Some(model)) => run_model(args, &ModelArg { model: model.clone() }),
         (None, None) => Err("either MODEL or --suite is needed".into()),
@@ -115,12 +121,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
 fn run_model(args: &BenchArgs, model: &ModelArg) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let source = model.source()?;
-    let Ready { graph, inputs, .. } = args.inputs.read(model, &source)?;
+    let Ready { graph, inputs, .. } = args.inputs.read(model, &source, args.stored.precision())?;
     let parse = start.elapsed();
     let start = Instant::now();
     let device = Device::select(&args.device.device)?;
     let device_time = start.elapsed();
-    let session = Session::new(graph, device, args.tuning.apply(progress::options(true)));
+    let session = Session::new(graph, device, args.tuning.apply(args.stored.options()));
     let bar = progress::bar("timing runs");
     let report = bench_model(&model.model, &session, &inputs, args.runs, (parse, device_time), |done, total| {
         bar.set_length(total as u64);

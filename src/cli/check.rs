@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::inputs::{InputArgs, Ready};
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, progress};
+use super::{Failure, OnDevice, Output, Stored, progress};
 use crate::session::{Device, Session};
 
 #[derive(Debug, Args)]
@@ -17,6 +17,8 @@ pub(super) struct CheckArgs {
     inputs: InputArgs,
     #[command(flatten)]
     device: OnDevice,
+    #[command(flatten)]
+    stored: Stored,
     /// Multiply every tolerance by this.
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     tolerance_scale: f64,
@@ -26,13 +28,13 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
-    let Ready { graph, inputs, .. } = args.inputs.read(&args.model, &model)?;
+    let Ready { graph, inputs, .. } = args.inputs.read(&args.model, &model, args.stored.precision())?;
     let device = match args.device.device.as_str() {
         // Comparing the reference with itself shows nothing.
         "auto" => Device::select("gpu")?,
         word => Device::select(word)?,
     };
-    let session = Session::new(graph, device, progress::options(true));
+    let session = Session::new(graph, device, args.stored.options());
     let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();
     let compiled = session.compile(&types)?;
     let bar = progress::bar("checking steps");

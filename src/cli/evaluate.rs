@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, progress};
+use super::{Failure, OnDevice, Output, Stored};
 use crate::session::Device;
 use crate::train::{Augment, ConfusionMatrix, Optimizer, Settings, Trainer};
 
@@ -29,6 +29,8 @@ pub(super) struct EvaluateArgs {
     #[command(flatten)]
     device: OnDevice,
     #[command(flatten)]
+    stored: Stored,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -38,7 +40,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let samples = args.samples.open(&args.model.model, &model, loss, Augment::default())?;
     let settings = Settings::new(&model, loss, Optimizer::sgd());
     let device = Device::select(&args.device.device)?;
-    let mut trainer = Trainer::with_options(&model, device, settings, progress::options(true))?;
+    let mut trainer = Trainer::with_options(&model, device, settings, args.stored.options())?;
     let mut matrix = args.confusion.then(ConfusionMatrix::default);
     let (loss, metrics) =
         trainer.evaluate_batches(samples.as_ref(), args.batch_size, &metrics, &mut |batch, result| match (

@@ -10,11 +10,12 @@ use serde_json::json;
 use super::inputs::InputArgs;
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
-use super::{Failure, OnDevice, Output};
+use super::{Failure, OnDevice, Output, Stored};
 use crate::kernels::{DeviceClass, DeviceTraits};
 use crate::passes::{FoldCache, Note, optimize, specialize};
 use crate::plan::{Action, Plan, Step};
 use crate::session::{Device, Options, TunedCase, plan_with, tuned_for};
+use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
@@ -26,6 +27,8 @@ pub(super) struct ExplainArgs {
     device: OnDevice,
     #[command(flatten)]
     tuning: TuningArgs,
+    #[command(flatten)]
+    stored: Stored,
     /// Show every rewrite rather than how often each pass applied, and every dispatch with its bindings.
     #[arg(long)]
     verbose: bool,
@@ -47,8 +50,9 @@ enum PlanFor {
 }
 
 pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
+    let precision = args.stored.precision();
     let model = args.model.source()?;
-    let graph = args.inputs.read(&args.model, &model)?.graph;
+    let graph = args.inputs.read(&args.model, &model, precision)?.graph;
     // A plan needs no device: without one it is made for a processor that runs shaders, as in continuous integration.
     let mut device = None;
     let (name, traits) = match args.plan_for {
@@ -60,10 +64,13 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
             Device::Cpu => ("no device; planned for a processor that runs shaders".into(), DeviceTraits::lavapipe()),
         },
     };
+    // A class of devices has f16 where it is asked for: most of them do.
+    let half = traits.half || (args.plan_for.is_some() && precision == Precision::F16);
+    let traits = DeviceTraits { half, ..traits };
     let (graph, mut report) = optimize(graph, &FoldCache::default())?;
     let (graph, further) = specialize(graph, &traits)?;
     report.extend(further);
-    let options = args.tuning.apply(Options::default());
+    let options = args.tuning.apply(Options { precision, ..Options::default() });
     let table = match &device {
         Some(device) => tuned_for(&graph, device, &options)?,
         None => None,
@@ -127,7 +134,7 @@ fn write_steps(text: &mut String, plan: &Plan, tuned: &[Option<&TunedCase>]) -> 
                 step.name.clone(),
                 step.kernel.to_string(),
                 output.map_or(String::new(), |placement| placement.ty.shape.to_string()),
-                output.map_or(String::new(), |placement| placement.buffer.to_string()),
+                output.map_or(String::new(), |placement| placement.to_string()),
             ]
         })
         .collect();

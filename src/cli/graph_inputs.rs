@@ -7,7 +7,7 @@ use super::Failure;
 use super::inputs::{Reader, named};
 use super::source::Source;
 use crate::graph::Graph;
-use crate::tensor::Tensor;
+use crate::tensor::{Precision, Tensor};
 
 type Inputs = BTreeMap<String, Tensor>;
 
@@ -19,6 +19,7 @@ pub(super) fn read(
     sizes: &[String],
     batch: Option<usize>,
     reader: &mut Reader<'_>,
+    precision: Precision,
 ) -> Result<(Graph, Inputs), Failure> {
     let takes = source.inputs();
     let names: Vec<&str> = takes.iter().map(|(name, _)| *name).collect();
@@ -31,7 +32,7 @@ pub(super) fn read(
         known.insert(name.to_string(), tensor.shape().to_vec());
         inputs.insert(name.to_string(), tensor);
     }
-    let graph = source.graph(&known, &inputs)?;
+    let graph = source.graph(&known, &inputs, precision)?;
     inputs.retain(|name, _| graph.inputs().iter().any(|&id| graph.value(id).name == *name));
     for &id in graph.inputs() {
         let value = graph.value(id);

@@ -11,7 +11,7 @@ use super::{Failure, graph_inputs};
 use crate::graph::Graph;
 use crate::import::{Layout, PictureInput, Preprocess, is_picture_name};
 use crate::layers::Model;
-use crate::tensor::{Tensor, read_npy};
+use crate::tensor::{Precision, Tensor, read_npy};
 
 #[derive(Debug, Args)]
 pub(super) struct InputArgs {
@@ -107,7 +107,8 @@ impl InputArgs {
     }
 
     /// Reads all inputs and builds the graph for their shapes. Inputs that are not given are waves between -1 and 1.
-    pub(super) fn read(&self, model: &ModelArg, source: &Source) -> Result<Ready, Failure> {
+    /// The graph will be stored with a precision, which must be enough for it.
+    pub(super) fn read(&self, model: &ModelArg, source: &Source, precision: Precision) -> Result<Ready, Failure> {
         let mut reader = self.reader(model, source);
         let (graph, inputs) = match source {
             Source::Layers(_) if !self.shapes.is_empty() => {
@@ -117,7 +118,7 @@ impl InputArgs {
             }
             Source::Layers(model) => self.read_for(model, &mut reader)?,
             Source::Onnx(_) | Source::Tflite(_) => {
-                graph_inputs::read(source, &self.files, &self.shapes, self.batch, &mut reader)?
+                graph_inputs::read(source, &self.files, &self.shapes, self.batch, &mut reader, precision)?
             }
         };
         let preprocess = reader.preprocess;

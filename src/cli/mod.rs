@@ -31,7 +31,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::session::Options;
+use crate::tensor::Precision;
 
 /// Convolutional networks on any GPU through wgpu, with Keras's numbers.
 #[derive(Debug, Parser)]
@@ -83,6 +86,35 @@ struct OnDevice {
     /// `auto`, `gpu`, `cpu` (the reference), or part of an adapter's name, driver or backend.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
+}
+
+/// How a model's numbers are stored while it runs.
+#[derive(Debug, Args)]
+struct Stored {
+    /// How weights and intermediate values are stored on the GPU: f16 halves their memory and keeps 11 bits of each, and what
+    /// is beyond 65504 becomes infinite. Inputs, outputs and arithmetic are f32.
+    #[arg(long, value_enum, default_value_t = Dtype::F32, value_name = "DTYPE")]
+    dtype: Dtype,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dtype {
+    F32,
+    F16,
+}
+
+impl Stored {
+    fn precision(&self) -> Precision {
+        match self.dtype {
+            Dtype::F32 => Precision::F32,
+            Dtype::F16 => Precision::F16,
+        }
+    }
+
+    /// Session options with a progress bar.
+    fn options(&self) -> Options {
+        Options { precision: self.precision(), ..progress::options(true) }
+    }
 }
 
 type Failure = Box<dyn Error>;

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use super::answers::{Answers, Probabilities};
 use super::inputs::Reader;
 use super::source::Source;
-use super::tuning::TuningArgs;
 use super::{Failure, graph_inputs, progress};
 use crate::import::picture_files;
-use crate::session::{Device, Session};
+use crate::session::{Device, Options, Session};
 use crate::tensor::{Tensor, write_npy};
 
 /// Outputs with more numbers than this are not part of a line.
@@ -33,8 +32,8 @@ pub(super) struct Job<'a> {
     pub outputs: Option<&'a Path>,
     /// Stop at the first picture that cannot be read.
     pub strict: bool,
-    /// Which kernels are taken.
-    pub tuning: &'a TuningArgs,
+    /// How it is compiled.
+    pub options: Options,
 }
 
 /// A session and how its outputs are read.
@@ -124,9 +123,10 @@ fn flush(
     let current = match current {
         Some(current) => current,
         None => {
-            let graph = job.source.graph(&BTreeMap::from([(input.to_string(), shape)]), &BTreeMap::new())?;
+            let shapes = BTreeMap::from([(input.to_string(), shape)]);
+            let graph = job.source.graph(&shapes, &BTreeMap::new(), job.options.precision)?;
             let classes = job.answers.outputs(&graph)?;
-            let options = job.tuning.apply(progress::options(true));
+            let options = job.options.clone();
             Open { session: Session::new(graph, job.device.clone(), options), classes }
         }
     };

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::pictures::PictureArgs;
 use super::samples::arrays_by_name;
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, make_folders, progress};
+use super::{Failure, OnDevice, Output, Stored, make_folders, progress};
 use crate::error::TrainError;
 use crate::import::{Layout, PictureInput, Preprocess, picture_files};
 use crate::layers::Model;
@@ -39,6 +39,8 @@ pub(super) struct PredictArgs {
     #[command(flatten)]
     device: OnDevice,
     #[command(flatten)]
+    stored: Stored,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -60,7 +62,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let shapes = first.iter().map(|(name, tensor)| (name.clone(), tensor.shape()[1..].to_vec())).collect();
     let device = Device::select(&args.device.device)?;
     let graph = model.graph_for(args.batch_size.min(count), &shapes)?;
-    let session = Session::new(graph, device, progress::options(true));
+    let session = Session::new(graph, device, args.stored.options());
     let bar = progress::bar("predicting");
     bar.set_length(count as u64);
     let positions: Vec<usize> = (0..count).collect();

@@ -12,7 +12,7 @@ use super::inputs::{InputArgs, Ready};
 use super::picture_folder::{self, Job};
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
-use super::{Failure, OnDevice, Output, profile, progress};
+use super::{Failure, OnDevice, Output, Stored, profile};
 use crate::session::{Device, Session};
 use crate::tensor::write_npy;
 
@@ -34,6 +34,8 @@ pub(super) struct RunArgs {
     device: OnDevice,
     #[command(flatten)]
     tuning: TuningArgs,
+    #[command(flatten)]
+    stored: Stored,
     /// Folder for `<output name>.npy` of each output; made if it is missing. For a folder of pictures, their names come first.
     #[arg(long = "output", value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -65,17 +67,17 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             batch: args.batch_size,
             outputs: args.folder.as_deref(),
             strict: args.strict,
-            tuning: &args.tuning,
+            options: args.tuning.apply(args.stored.options()),
         };
         return picture_folder::run(&job, &pictures, &mut args.inputs.reader(&args.model, &model));
     }
     if args.batch_size.is_some() || args.strict {
         return Err("--batch-size and --strict are for a folder of pictures".into());
     }
-    let Ready { graph, inputs, preprocess } = args.inputs.read(&args.model, &model)?;
+    let Ready { graph, inputs, preprocess } = args.inputs.read(&args.model, &model, args.stored.precision())?;
     let classes = answers.outputs(&graph)?;
     let device = Device::select(&args.device.device)?;
-    let session = Session::new(graph, device, args.tuning.apply(progress::options(true)));
+    let session = Session::new(graph, device, args.tuning.apply(args.stored.options()));
     let outputs = session.run(&inputs)?;
     let mut text = format!("{} on {}\n", args.model.model, session.device().name());
     for (name, tensor) in &inputs {

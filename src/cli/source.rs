@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::Failure;
 use crate::graph::Graph;
-use crate::import::onnx::{Elem, Given, HostTensor, OnnxModel, read_onnx};
+use crate::import::onnx::{Elem, Given, HostTensor, OnnxGraph, OnnxModel, read_onnx};
 use crate::import::tflite::{TfliteModel, read_tflite};
 use crate::import::{Layout, read_model};
 use crate::layers::Model;
-use crate::tensor::Tensor;
+use crate::tensor::{Precision, Tensor};
 use crate::zoo;
 
 #[derive(Debug, Args)]
@@ -53,11 +53,13 @@ impl Source {
         }
     }
 
-    /// The graph for inputs of these shapes (the batch first), and for what is known of their elements.
+    /// The graph for inputs of these shapes (the batch first), and for what is known of their elements. It will be stored with
+    /// a precision, which must be enough for it.
     pub(super) fn graph(
         &self,
         shapes: &BTreeMap<String, Vec<usize>>,
         known: &BTreeMap<String, Tensor>,
+        precision: Precision,
     ) -> Result<Graph, Failure> {
         match self {
             Source::Layers(model) => {
@@ -75,7 +77,7 @@ impl Source {
                     let host = host.map_err(|what| format!("input `{}`: {what}", input.name))?;
                     given.insert(input.name.clone(), Given::Tensor(host));
                 }
-                onnx_graph(model, given)
+                Ok(onnx_graph(model, given)?.stored_as(precision)?)
             }
             Source::Tflite(model) => Ok(model.graph(shapes)?),
         }
@@ -83,7 +85,7 @@ impl Source {
 }
 
 /// The graph. Integers that `f32` holds exactly, pictures above all, go in when it runs unless an op must know them before.
-fn onnx_graph(model: &OnnxModel, given: BTreeMap<String, Given>) -> Result<Graph, Failure> {
+fn onnx_graph(model: &OnnxModel, given: BTreeMap<String, Given>) -> Result<OnnxGraph, Failure> {
     let small = |given: &Given| match given {
         Given::Tensor(tensor) if matches!(tensor.elem, Elem::U8 | Elem::I8 | Elem::U16 | Elem::I16 | Elem::Bool) => {
             Given::Shape(tensor.shape.clone())
@@ -94,9 +96,9 @@ fn onnx_graph(model: &OnnxModel, given: BTreeMap<String, Given>) -> Result<Graph
     if later != given
         && let Ok(graph) = model.graph(&later)
     {
-        return Ok(graph.graph);
+        return Ok(graph);
     }
-    Ok(model.graph(&given)?.graph)
+    Ok(model.graph(&given)?)
 }
 
 impl ModelArg {

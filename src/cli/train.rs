@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, make_folders, progress};
+use super::{Failure, OnDevice, Output, Stored, make_folders, progress};
 use crate::export::Format;
 use crate::import::Preprocess;
 use crate::layers::Model;
@@ -52,6 +52,8 @@ pub(super) struct TrainArgs {
     freeze: Vec<String>,
     #[command(flatten)]
     device: OnDevice,
+    #[command(flatten)]
+    stored: Stored,
     /// Where to save the state of the training, after every epoch and at the end.
     #[arg(long, value_name = "FILE.safetensors")]
     checkpoint: Option<PathBuf>,
@@ -200,7 +202,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         .segments(args.way.segments)
         .check_numbers(args.way.check_numbers);
     let device = Device::select(&args.device.device)?;
-    let mut trainer = Trainer::with_options(&model, device, settings, progress::options(true))?;
+    let mut trainer = Trainer::with_options(&model, device, settings, args.stored.options())?;
     let options = options(args, training.len(), validation.is_some())?;
     let mut so_far = match &args.resume {
         Some(path) => trainer.load_checkpoint(path)?,

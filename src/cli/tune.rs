@@ -12,6 +12,7 @@ use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
 use crate::passes::{FoldCache, optimize, specialize};
 use crate::session::{CheckedAgainst, Device, TunedCase, TuningTable, tune};
+use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
 pub(super) struct TuneArgs {
@@ -33,7 +34,7 @@ pub(super) struct TuneArgs {
 
 pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
-    let graph = args.inputs.read(&args.model, &model)?.graph;
+    let graph = args.inputs.read(&args.model, &model, Precision::F32)?.graph;
     let Device::Gpu(device) = Device::select(&args.device.device)? else {
         return Err("kernels are tuned on a GPU device, and the CPU reference has none".into());
     };

@@ -35,6 +35,9 @@ pub enum PlanError {
         /// Its type.
         found: String,
     },
+    /// Nothing can be stored as `f16` here.
+    #[error("storing as f16: {0}")]
+    Half(String),
     /// The graph contradicts itself.
     #[error("the graph cannot be planned: {0}")]
     Graph(String),

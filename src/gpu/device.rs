@@ -56,7 +56,8 @@ fn instance() -> wgpu::Instance {
 }
 
 /// Features that are asked for where they exist.
-const WANTED: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
+const WANTED: wgpu::Features =
+    wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY).union(wgpu::Features::SHADER_F16);
 
 fn class(info: &wgpu::AdapterInfo) -> DeviceClass {
     match info.device_type {
@@ -73,6 +74,7 @@ fn traits(info: &wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Lim
     DeviceTraits {
         class: class(info),
         subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
+        half: features.contains(wgpu::Features::SHADER_F16),
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_uniform_bytes: limits.max_uniform_buffer_binding_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,

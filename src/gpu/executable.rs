@@ -10,7 +10,7 @@ use super::reading::Staging;
 use super::shared::{Twins, image_copies, twin};
 use crate::error::GpuError;
 use crate::kernels::{Dispatch, Form};
-use crate::plan::{Action, BufferRef, Plan, Resource, padded};
+use crate::plan::{Action, BufferRef, Image, Plan, Resource, padded};
 
 /// A plan with everything it needs on a device. Running it allocates nothing.
 pub struct Executable {
@@ -39,7 +39,7 @@ pub struct Bound {
 }
 
 pub(super) enum BoundAction {
-    CopyToImage { buffer: wgpu::Buffer, offset: u64, texture: wgpu::Texture, texel: u32, texels: u32 },
+    CopyToImage { buffer: wgpu::Buffer, offset: u64, texture: wgpu::Texture, image: Image, texels: u32 },
     Copy { source: (wgpu::Buffer, u64), target: (wgpu::Buffer, u64), bytes: u64 },
     Dispatch { pipeline: Arc<Pipeline>, group: wgpu::BindGroup, offset: u32, workgroups: [u32; 3] },
 }
@@ -79,7 +79,7 @@ impl Executable {
             })?;
         }
         let constants =
-            plan.constants.iter().map(|tensor| weights.buffer(device, tensor)).collect::<Result<Vec<_>, _>>()?;
+            plan.constants.iter().map(|constant| weights.buffer(device, constant)).collect::<Result<Vec<_>, _>>()?;
         let (buffers, twins) = device.intermediates(&plan)?;
         let copied: BTreeSet<usize> = image_copies(&plan)
             .filter(|&(source, image)| twin(&plan, &twins, source, image).is_none())
@@ -90,7 +90,7 @@ impl Executable {
             .iter()
             .enumerate()
             .map(|(i, &image)| match image.constant.and_then(|constant| plan.constants.get(constant)) {
-                Some(tensor) => weights.image(device, tensor, image).map(Some),
+                Some(constant) => weights.image(device, constant, image).map(Some),
                 None => copied.contains(&i).then(|| device.texture(image)).transpose(),
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -157,7 +157,7 @@ impl Executable {
                             buffer: source.buffer().clone(),
                             offset: source.offset(),
                             texture: find(&images, *image)?.clone(),
-                            texel: self.plan.images.get(*image).map_or(4, |image| image.texel),
+                            image: *self.plan.images.get(*image).ok_or_else(|| missing("an image"))?,
                             texels: *texels,
                         }
                     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use super::device::{Device, lock};
 use crate::error::GpuError;
 use crate::kernels::Form;
-use crate::plan::{Image, padded};
-use crate::tensor::{Data, Tensor, TensorType};
+use crate::plan::{Constant, Image, padded, stored};
+use crate::tensor::{Data, Precision, Tensor, TensorType};
 
 /// Any buffer may also be a small operand that a kernel binds as uniform.
 pub(super) const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
@@ -15,11 +15,12 @@ pub(super) const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::COPY_SRC)
     .union(wgpu::BufferUsages::COPY_DST);
 
-/// Weights on the device, by the identity of their elements: plans for several input sizes share them.
+/// Weights on the device, by the identity of their elements and how they are stored: plans for several input sizes share
+/// them.
 #[derive(Debug, Default)]
 pub struct Weights {
-    buffers: Mutex<HashMap<usize, (Tensor, wgpu::Buffer)>>,
-    images: Mutex<HashMap<(usize, u32), wgpu::Texture>>,
+    buffers: Mutex<HashMap<(usize, Precision), (Tensor, wgpu::Buffer)>>,
+    images: Mutex<HashMap<(usize, u32, Precision), wgpu::Texture>>,
 }
 
 impl Weights {
@@ -29,28 +30,29 @@ impl Weights {
     }
 
     /// The buffer of a constant; uploaded on first use. The tensor is kept, so that its identity stays taken.
-    pub(super) fn buffer(&self, device: &Device, tensor: &Tensor) -> Result<wgpu::Buffer, GpuError> {
+    pub(super) fn buffer(&self, device: &Device, constant: &Constant) -> Result<wgpu::Buffer, GpuError> {
+        let Constant { tensor, precision } = constant;
         let mut buffers = lock(&self.buffers);
-        if let Some((_, buffer)) = buffers.get(&tensor.data_id()) {
+        if let Some((_, buffer)) = buffers.get(&(tensor.data_id(), *precision)) {
             return Ok(buffer.clone());
         }
-        let buffer = device.buffer("constant", padded(&tensor.tensor_type()), STORAGE)?;
-        device.upload(&buffer, tensor)?;
-        buffers.insert(tensor.data_id(), (tensor.clone(), buffer.clone()));
+        let buffer = device.buffer("constant", stored(&tensor.tensor_type(), *precision), STORAGE)?;
+        device.upload_stored(&buffer, tensor, *precision)?;
+        buffers.insert((tensor.data_id(), *precision), (tensor.clone(), buffer.clone()));
         Ok(buffer)
     }
 
     /// The image of a constant; filled from its buffer on first use.
-    pub(super) fn image(&self, device: &Device, tensor: &Tensor, image: Image) -> Result<wgpu::Texture, GpuError> {
-        let key = (tensor.data_id(), image.texel);
+    pub(super) fn image(&self, device: &Device, constant: &Constant, image: Image) -> Result<wgpu::Texture, GpuError> {
+        let key = (constant.tensor.data_id(), image.texel, image.precision);
         if let Some(texture) = lock(&self.images).get(&key) {
             return Ok(texture.clone());
         }
-        let buffer = self.buffer(device, tensor)?;
+        let buffer = self.buffer(device, constant)?;
         let texture = device.texture(image)?;
-        let texels = tensor.shape().elements().div_ceil(image.texel as usize) as u32;
+        let texels = constant.tensor.shape().elements().div_ceil(image.texel as usize) as u32;
         let mut encoder = device.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        copy_to_image(&mut encoder, (&buffer, 0), &texture, image.texel, texels);
+        copy_to_image(&mut encoder, (&buffer, 0), &texture, image, texels);
         device.shared.queue.submit([encoder.finish()]);
         lock(&self.images).insert(key, texture.clone());
         Ok(texture)
@@ -77,11 +79,24 @@ impl Device {
 
     /// Writes a tensor into a buffer made for it, before the next run.
     pub(super) fn upload(&self, buffer: &wgpu::Buffer, tensor: &Tensor) -> Result<(), GpuError> {
+        self.upload_stored(buffer, tensor, Precision::F32)
+    }
+
+    /// As [`Device::upload`], for a buffer whose elements are stored with a precision.
+    fn upload_stored(&self, buffer: &wgpu::Buffer, tensor: &Tensor, precision: Precision) -> Result<(), GpuError> {
         let Data::F32(values) = tensor.data() else {
             let what = format!("{} elements cannot be uploaded; convert with `Tensor::to_f32`", tensor.dtype());
             return Err(GpuError::Binding { name: "tensor".into(), what });
         };
-        self.scoped("an upload", || self.shared.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values)))
+        let narrow;
+        let bytes: &[u8] = match precision {
+            Precision::F32 => bytemuck::cast_slice(values),
+            Precision::F16 => {
+                narrow = precision.store(values);
+                &narrow
+            }
+        };
+        self.scoped("an upload", || self.shared.queue.write_buffer(buffer, 0, bytes))
     }
 
     pub(super) fn texture(&self, image: Image) -> Result<wgpu::Texture, GpuError> {
@@ -98,8 +113,9 @@ pub(super) fn image_descriptor(image: Image, usage: wgpu::TextureUsages) -> wgpu
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
-        format: match image.texel {
-            4 => wgpu::TextureFormat::Rgba32Float,
+        format: match (image.texel, image.precision) {
+            (4, Precision::F32) => wgpu::TextureFormat::Rgba32Float,
+            (4, Precision::F16) => wgpu::TextureFormat::Rgba16Float,
             _ => wgpu::TextureFormat::R32Float,
         },
         usage,
@@ -112,10 +128,10 @@ pub(super) fn copy_to_image(
     encoder: &mut wgpu::CommandEncoder,
     (buffer, start): (&wgpu::Buffer, u64),
     texture: &wgpu::Texture,
-    texel: u32,
+    image: Image,
     texels: u32,
 ) {
-    let row_bytes = Form::IMAGE_WIDTH * texel * 4;
+    let row_bytes = image.row_bytes() as u32;
     let (rows, rest) = (texels / Form::IMAGE_WIDTH, texels % Form::IMAGE_WIDTH);
     let mut copy = |first_row: u32, width: u32, height: u32| {
         let layout = wgpu::TexelCopyBufferLayout {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::device::{Device, ShaderChecks, lock};
 use crate::error::GpuError;
 use crate::kernels::{Binding, Dispatch, Form};
+use crate::tensor::Precision;
 
 /// A compiled shader with the layout of its bindings.
 pub(super) struct Pipeline {
@@ -140,6 +141,7 @@ fn binding_type(binding: &Binding) -> wgpu::BindingType {
         Form::Read | Form::ReadVec4 => buffer(wgpu::BufferBindingType::Storage { read_only: !binding.shared }),
         Form::Write | Form::WriteVec4 => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
         Form::Uniform { .. } => buffer(wgpu::BufferBindingType::Uniform),
+        Form::Image if binding.precision == Precision::F16 => image(wgpu::TextureFormat::Rgba16Float),
         Form::Image => image(wgpu::TextureFormat::Rgba32Float),
         Form::ImageScalar => image(wgpu::TextureFormat::R32Float),
     }

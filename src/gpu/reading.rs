@@ -7,7 +7,7 @@ use super::executable::{Bound, Executable};
 use super::run::{encode_bound, tensor};
 use crate::error::GpuError;
 use crate::plan::padded;
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{Precision, Tensor, TensorType};
 
 /// Staging buffers that no run is using.
 pub(super) type Staging = Arc<Mutex<Vec<wgpu::Buffer>>>;
@@ -118,7 +118,7 @@ impl Reading {
             let parts = self.types.iter().map(|ty| {
                 let part = view.get(offset..offset + ty.bytes());
                 offset += padded(ty) as usize;
-                tensor(ty, part)
+                tensor(ty, Precision::F32, part)
             });
             parts.collect::<Result<Vec<_>, _>>()
         };
@@ -172,7 +172,7 @@ impl Variables {
     /// [`GpuError`] when it cannot be read back.
     pub fn read(&self, variable: usize) -> Result<Tensor, GpuError> {
         match self.buffers.get(variable).zip(self.types.get(variable)) {
-            Some(((now, _), ty)) => self.device.read(now.slice(..), ty),
+            Some(((now, _), ty)) => self.device.read(now.slice(..), ty, Precision::F32),
             None => Err(GpuError::Readback(format!("there is no variable {variable}"))),
         }
     }

@@ -7,8 +7,8 @@ use super::device::{Device, lock};
 use super::executable::{Bound, BoundAction, Executable};
 use super::memory::copy_to_image;
 use crate::error::GpuError;
-use crate::plan::padded;
-use crate::tensor::{Tensor, TensorType};
+use crate::plan::{padded, stored};
+use crate::tensor::{Precision, Tensor, TensorType};
 
 impl Executable {
     /// Uploads the inputs (in the plan's order), runs, and reads the outputs back.
@@ -110,7 +110,7 @@ impl Executable {
             .outputs
             .iter()
             .zip(&self.own.outputs)
-            .map(|(port, buffer)| self.device.read(buffer.slice(..), &port.ty))
+            .map(|(port, buffer)| self.device.read(buffer.slice(..), &port.ty, Precision::F32))
             .collect()
     }
 
@@ -136,7 +136,7 @@ impl Executable {
             let read = |placements: &[crate::plan::Placement]| {
                 placements
                     .iter()
-                    .map(|placement| self.device.read(self.resolve(placement.buffer, bound)?, &placement.ty))
+                    .map(|p| self.device.read(self.resolve(p.buffer, bound)?, &p.ty, p.precision))
                     .collect::<Result<Vec<_>, _>>()
             };
             let inputs = read(&step.inputs)?;
@@ -159,10 +159,9 @@ impl Executable {
     /// [`GpuError`] when the device is lost.
     pub fn poison(&self) -> Result<(), GpuError> {
         for buffer in self.own.outputs.iter().chain(&self.buffers) {
-            let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
-            self.device.scoped("poisoning", || {
-                self.device.shared.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
-            })?;
+            // All bits set are NaN in f32 and in f16.
+            let nan = vec![0xff; buffer.size() as usize];
+            self.device.scoped("poisoning", || self.device.shared.queue.write_buffer(buffer, 0, &nan))?;
         }
         Ok(())
     }
@@ -196,7 +195,7 @@ impl Executable {
                 .map(|port| {
                     let part = bytes.get(offset..offset + port.ty.bytes());
                     offset += padded(&port.ty) as usize;
-                    tensor(&port.ty, part)
+                    tensor(&port.ty, Precision::F32, part)
                 })
                 .collect()
         })();
@@ -221,13 +220,19 @@ impl Device {
     }
 
     /// Reads a tensor at the start of a range back.
-    pub(super) fn read(&self, source: wgpu::BufferSlice<'_>, ty: &TensorType) -> Result<Tensor, GpuError> {
+    pub(super) fn read(
+        &self,
+        source: wgpu::BufferSlice<'_>,
+        ty: &TensorType,
+        precision: Precision,
+    ) -> Result<Tensor, GpuError> {
+        let bytes = stored(ty, precision);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.buffer("readback", padded(ty), usage)?;
+        let staging = self.buffer("readback", bytes, usage)?;
         let (send, receive) = mpsc::channel();
         self.scoped("a readback", || {
             let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(source.buffer(), source.offset(), &staging, 0, padded(ty));
+            encoder.copy_buffer_to_buffer(source.buffer(), source.offset(), &staging, 0, bytes);
             self.shared.queue.submit([encoder.finish()]);
             staging.map_async(wgpu::MapMode::Read, .., move |result| {
                 let _ = send.send(result);
@@ -237,14 +242,16 @@ impl Device {
         let wrong = |e: String| GpuError::Readback(e);
         receive.recv().map_err(|e| wrong(e.to_string()))?.map_err(|e| wrong(e.to_string()))?;
         let view = staging.get_mapped_range(..).map_err(|e| wrong(e.to_string()))?;
-        tensor(ty, view.get(..ty.bytes()))
+        tensor(ty, precision, view.get(..))
     }
 }
 
-pub(super) fn tensor(ty: &TensorType, bytes: Option<&[u8]>) -> Result<Tensor, GpuError> {
+/// The tensor in the first bytes of a buffer.
+pub(super) fn tensor(ty: &TensorType, precision: Precision, bytes: Option<&[u8]>) -> Result<Tensor, GpuError> {
+    let needed = ty.shape.elements() * precision.size() as usize;
+    let bytes = bytes.and_then(|bytes| bytes.get(..needed));
     let bytes = bytes.ok_or_else(|| GpuError::Readback("the staging buffer is too small".into()))?;
-    let values = bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
-    Tensor::from_f32(ty.shape.clone(), values).map_err(|e| GpuError::Readback(e.to_string()))
+    Tensor::from_f32(ty.shape.clone(), precision.load(bytes)).map_err(|e| GpuError::Readback(e.to_string()))
 }
 
 /// Encodes all steps of a plan, in as few passes as its copies allow.
@@ -314,8 +321,8 @@ fn dispatch(pass: &mut wgpu::ComputePass<'_>, action: &BoundAction) {
 
 fn encode_copy(encoder: &mut wgpu::CommandEncoder, action: &BoundAction) {
     match action {
-        BoundAction::CopyToImage { buffer, offset, texture, texel, texels } => {
-            copy_to_image(encoder, (buffer, *offset), texture, *texel, *texels);
+        BoundAction::CopyToImage { buffer, offset, texture, image, texels } => {
+            copy_to_image(encoder, (buffer, *offset), texture, *image, *texels);
         }
         BoundAction::Copy { source, target, bytes } => {
             encoder.copy_buffer_to_buffer(&source.0, source.1, &target.0, target.1, *bytes);

@@ -1,25 +1,22 @@
 //! Intermediate buffers, and the images that share their memory on processors, where a copy costs as much as a kernel.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::device::Device;
 use crate::error::GpuError;
-use crate::kernels::{DeviceClass, Form};
+use crate::kernels::DeviceClass;
 use crate::plan::{Action, BufferRef, Image, Plan};
+use crate::tensor::Precision;
 
-/// Images that share their memory with a slot, by slot and elements of a texel.
-pub(super) type Twins = HashMap<(usize, u32), wgpu::Texture>;
+/// Images that share their memory with a slot, by slot, elements of a texel and how they are stored.
+pub(super) type Twins = HashMap<Key, wgpu::Texture>;
+type Key = (usize, u32, Precision);
 
 /// An image in the memory of a buffer, from the byte `offset` on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub offset: u64,
     pub image: Image,
-}
-
-/// Bytes of a row of an image.
-pub(super) fn row_bytes(texel: u32) -> u64 {
-    u64::from(Form::IMAGE_WIDTH) * u64::from(texel) * 4
 }
 
 /// What a plan copies into images: sources and images.
@@ -34,8 +31,13 @@ pub(super) fn image_copies(plan: &Plan) -> impl Iterator<Item = (BufferRef, usiz
 ///
 /// The plan keeps a slot as it is while a step reads an image of it.
 pub(super) fn twin<'a>(plan: &Plan, twins: &'a Twins, source: BufferRef, image: usize) -> Option<&'a wgpu::Texture> {
+    twins.get(&key(plan, source, image)?)
+}
+
+fn key(plan: &Plan, source: BufferRef, image: usize) -> Option<Key> {
     let BufferRef::Slot(slot) = source else { return None };
-    twins.get(&(slot, plan.images.get(image)?.texel))
+    let Image { texel, precision, .. } = *plan.images.get(image)?;
+    Some((slot, texel, precision))
 }
 
 impl Device {
@@ -45,23 +47,17 @@ impl Device {
     /// # Errors
     /// [`GpuError::OutOfMemory`] when the device has no room for them.
     pub(super) fn intermediates(&self, plan: &Plan) -> Result<(Vec<wgpu::Buffer>, Twins), GpuError> {
-        let mut keys: Vec<(usize, u32)> = image_copies(plan)
-            .filter_map(|(source, image)| match source {
-                BufferRef::Slot(slot) => Some((slot, plan.images.get(image)?.texel)),
-                _ => None,
-            })
-            .collect();
-        keys.sort_unstable();
-        keys.dedup();
+        let keys: BTreeSet<Key> = image_copies(plan).filter_map(|(source, image)| key(plan, source, image)).collect();
         let mut twins = Twins::new();
         let mut buffers = Vec::with_capacity(plan.buffers.len());
         for (buffer, &bytes) in plan.buffers.iter().enumerate() {
             let (mut here, mut windows) = (Vec::new(), Vec::new());
-            for &(slot, texel) in &keys {
+            for &(slot, texel, precision) in &keys {
                 let Some(range) = plan.slots.get(slot).filter(|range| range.buffer == buffer) else { continue };
-                let rows = range.bytes.div_ceil(row_bytes(texel)) as u32;
-                here.push((slot, texel));
-                windows.push(Window { offset: range.offset, image: Image { texel, rows, constant: None } });
+                let mut image = Image { texel, precision, rows: 0, constant: None };
+                image.rows = range.bytes.div_ceil(image.row_bytes()) as u32;
+                here.push((slot, texel, precision));
+                windows.push(Window { offset: range.offset, image });
             }
             match self.shared_memory(bytes, &windows) {
                 Some((shared, images)) => {
@@ -83,7 +79,7 @@ impl Device {
             return None;
         }
         // Images are whole rows.
-        let end = |window: &Window| window.offset + u64::from(window.image.rows) * row_bytes(window.image.texel);
+        let end = |window: &Window| window.offset + window.image.bytes();
         let bytes = windows.iter().map(end).fold(bytes, u64::max);
         self.scoped("sharing memory", || {
             let (buffer, images) = super::vulkan::wrap(&self.shared.device, bytes, windows)?;

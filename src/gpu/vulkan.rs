@@ -22,9 +22,9 @@ mod linux {
     use wgpu::hal;
 
     use super::super::memory::{STORAGE, image_descriptor};
-    use super::super::shared::row_bytes;
     use super::Window;
     use crate::kernels::Form;
+    use crate::tensor::Precision;
 
     /// The Vulkan objects of one piece of memory. They end together, after the last of what wgpu made of them.
     struct Objects {
@@ -114,7 +114,7 @@ mod linux {
                 );
                 let needs = raw.get_image_memory_requirements(image);
                 if layout.offset != 0
-                    || layout.row_pitch != row_bytes(window.image.texel)
+                    || layout.row_pitch != window.image.row_bytes()
                     || !window.offset.is_multiple_of(needs.alignment)
                 {
                     return None;
@@ -139,8 +139,9 @@ mod linux {
     /// # Safety
     /// As for [`create`].
     unsafe fn create_image(hal: &hal::vulkan::Device, window: &Window) -> Option<vk::Image> {
-        let format = match window.image.texel {
-            4 => vk::Format::R32G32B32A32_SFLOAT,
+        let format = match (window.image.texel, window.image.precision) {
+            (4, Precision::F32) => vk::Format::R32G32B32A32_SFLOAT,
+            (4, Precision::F16) => vk::Format::R16G16B16A16_SFLOAT,
             _ => vk::Format::R32_SFLOAT,
         };
         let (shape, tiling) = (vk::ImageType::TYPE_2D, vk::ImageTiling::LINEAR);

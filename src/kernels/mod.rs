@@ -32,6 +32,7 @@ mod layout;
 mod matmul;
 mod matmul_tile;
 mod moments;
+mod narrow;
 mod normalize;
 mod pad;
 mod pad_grad;
@@ -76,7 +77,7 @@ pub use shader::Shader;
 pub use traits::{DeviceClass, DeviceTraits};
 
 use crate::ops::Op;
-use crate::tensor::TensorType;
+use crate::tensor::{Precision, TensorType};
 
 /// One op with the types it works on: what a kernel decides over.
 #[derive(Debug, Clone, Copy)]
@@ -194,7 +195,7 @@ pub enum Form {
         /// Number of vectors: the element count divided by 4, rounded up.
         vectors: u32,
     },
-    /// `texture_storage_2d<rgba32float, read>`, row-major texels of four elements, 4096 to a row.
+    /// `texture_storage_2d<rgba32float, read>` (or `rgba16float`), row-major texels of four elements, 4096 to a row.
     Image,
     /// `texture_storage_2d<r32float, read>`, row-major texels of one element, 4096 to a row.
     ImageScalar,
@@ -218,15 +219,23 @@ impl Form {
         }
     }
 
-    /// The WGSL declaration under `@group(0) @binding(n)`.
-    fn declaration(self, name: &str) -> String {
+    /// Whether the shader can see a tensor in this form that is stored with a precision.
+    ///
+    /// Vectors of `f16` lie closer together than uniform buffers allow, and WebGPU has no storage images of one `f16`.
+    pub fn takes(self, precision: Precision) -> bool {
+        precision == Precision::F32 || !matches!(self, Form::Uniform { .. } | Form::ImageScalar)
+    }
+
+    /// The WGSL declaration under `@group(0) @binding(n)`, buffers in `f32`.
+    fn declaration(self, name: &str, precision: Precision) -> String {
+        let texel = if precision == Precision::F16 { "rgba16float" } else { "rgba32float" };
         match self {
             Form::Read => format!("var<storage, read> {name}: array<f32>;"),
             Form::ReadVec4 => format!("var<storage, read> {name}: array<vec4<f32>>;"),
             Form::Write => format!("var<storage, read_write> {name}: array<f32>;"),
             Form::WriteVec4 => format!("var<storage, read_write> {name}: array<vec4<f32>>;"),
             Form::Uniform { vectors } => format!("var<uniform> {name}: array<vec4<f32>, {vectors}>;"),
-            Form::Image => format!("var {name}: texture_storage_2d<rgba32float, read>;"),
+            Form::Image => format!("var {name}: texture_storage_2d<{texel}, read>;"),
             Form::ImageScalar => format!("var {name}: texture_storage_2d<r32float, read>;"),
         }
     }
@@ -241,6 +250,8 @@ pub struct Binding {
     pub operand: Operand,
     /// How the shader sees it.
     pub form: Form,
+    /// How it is stored. The plan decides it.
+    pub precision: Precision,
     /// Whether it is read from a buffer that the same dispatch writes another range of: wgpu then wants it bound as writable.
     /// The plan decides it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -248,14 +259,14 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Binds `operand` under `name`.
+    /// Binds `operand` under `name`, stored as `f32`.
     pub fn new(name: &'static str, operand: Operand, form: Form) -> Binding {
-        Binding { name, operand, form, shared: false }
+        Binding { name, operand, form, precision: Precision::F32, shared: false }
     }
 
-    /// The WGSL declaration under `@group(0) @binding(n)`.
+    /// The WGSL declaration under `@group(0) @binding(n)`, buffers in `f32`.
     fn declaration(&self) -> String {
-        let declaration = self.form.declaration(self.name);
+        let declaration = self.form.declaration(self.name, self.precision);
         match self.shared {
             true => declaration.replacen("var<storage, read>", "var<storage, read_write>", 1),
             false => declaration,

@@ -8,10 +8,12 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::{Value, json};
 
+use super::narrow::narrow;
 use super::registry::TEMPLATES;
-use super::{Dispatch, LINEAR_WORKGROUP};
+use super::{Binding, Dispatch, LINEAR_WORKGROUP};
 use crate::error::TemplateError;
 use crate::ops::UnaryFn;
+use crate::tensor::Precision;
 
 /// A shader template with its options.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -86,10 +88,12 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::n
 });
 
 impl Dispatch {
-    /// The complete WGSL text: parameter block, bindings, then the rendered template.
+    /// The complete WGSL text: parameter block, bindings, then the rendered template, its accesses to buffers stored as `f16`
+    /// converted.
     ///
     /// # Errors
-    /// [`TemplateError`] when the template asks for an option it was not given.
+    /// [`TemplateError`] when the template asks for an option it was not given, or accesses a buffer in a way that cannot be
+    /// converted.
     pub fn source(&self) -> Result<String, TemplateError> {
         let stem = self.shader.stem;
         let wrong = |what: String| TemplateError { stem: stem.into(), what };
@@ -103,7 +107,9 @@ impl Dispatch {
             text.push_str(&format!("@group(0) @binding({}) {}\n", index + 1, binding.declaration()));
         }
         text.push_str(&body);
-        Ok(text)
+        let half = |binding: &&Binding| binding.precision == Precision::F16 && binding.form.texel().is_none();
+        let names: Vec<&str> = self.bindings.iter().filter(half).map(|binding| binding.name).collect();
+        if names.is_empty() { Ok(text) } else { narrow(&text, &names).map_err(wrong) }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct DeviceTraits {
     pub class: DeviceClass,
     /// Smallest and largest subgroup, when subgroup operations are available.
     pub subgroups: Option<(u32, u32)>,
+    /// Whether shaders may use `f16` (wgpu's `SHADER_F16`).
+    pub half: bool,
     /// Largest storage binding in bytes.
     pub max_binding_bytes: u64,
     /// Largest uniform binding in bytes.
@@ -47,6 +49,7 @@ impl DeviceTraits {
         DeviceTraits {
             class,
             subgroups: None,
+            half: false,
             max_binding_bytes: 128 << 20,
             max_uniform_bytes: 64 << 10,
             max_storage_buffers: 8,
@@ -59,7 +62,7 @@ impl DeviceTraits {
 
     /// Traits of lavapipe (Mesa's Vulkan on the processor) with 256-bit vectors, for planning without an adapter.
     pub fn lavapipe() -> DeviceTraits {
-        DeviceTraits { subgroups: Some((8, 8)), ..DeviceTraits::portable(DeviceClass::Cpu) }
+        DeviceTraits { subgroups: Some((8, 8)), half: true, ..DeviceTraits::portable(DeviceClass::Cpu) }
     }
 
     /// The fixed subgroup size of a processor that runs shaders, on which the lane family is built.

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::memory::{Assignment, Clash, Lifetime, assign, live_bytes};
 use super::storage::Storage;
-use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Slot, Step, padded};
+use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Slot, Step, padded, stored};
 use crate::error::PlanError;
 use crate::graph::{Graph, Node, Origin, ValueId};
 use crate::kernels::{Binding, Case, DeviceTraits, Form, Kernel, Launch, Operand, Refusal, candidates};
 use crate::ops::Op;
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Precision, TensorType};
 
-/// Plans a graph for a device. `choose` may overrule the order of the candidates of a node; as a rule it keeps it.
+/// Plans a graph for a device, everything stored as `f32`. `choose` may overrule the order of the candidates of a node; as a
+/// rule it keeps it.
 ///
 /// # Errors
 /// [`PlanError`] when a node has no kernel on this device, or a tensor is too large for it.
@@ -20,14 +21,64 @@ pub fn plan(
     traits: &DeviceTraits,
     choose: impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
 ) -> Result<Plan, PlanError> {
+    plan_stored(graph, traits, Precision::F32, choose)
+}
+
+/// As [`plan`], with weights and intermediate values stored with a precision where that is possible; inputs and outputs of
+/// the graph stay `f32`.
+///
+/// # Errors
+/// As [`plan`], and [`PlanError::Half`] when the device has no `f16` or the graph is a training step.
+pub fn plan_stored(
+    graph: &Graph,
+    traits: &DeviceTraits,
+    precision: Precision,
+    choose: impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
+) -> Result<Plan, PlanError> {
     check_values(graph, traits)?;
-    let mut planner = Planner::new(graph);
+    if precision == Precision::F16 {
+        check_half(graph, traits)?;
+    }
+    let mut selected = Vec::with_capacity(graph.nodes().len());
     for (position, node) in graph.nodes().iter().enumerate() {
         if !matches!(node.op, Op::Reshape(_)) {
-            planner.step(position, node, traits, &choose)?;
+            let (inputs, outputs) = (graph.input_types(node), graph.output_types(node));
+            let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
+            let (kernel, launch, refusals) = select(node, &case, traits, choose(node, candidates(&node.op)))?;
+            selected.push(Selected { position, node, inputs, outputs, kernel, launch, refusals });
         }
     }
+    let mut planner = Planner::new(graph);
+    if precision == Precision::F16 {
+        let launches: Vec<_> = selected.iter().map(|selected| (selected.node, &selected.launch)).collect();
+        planner.storage.narrow(graph, &launches);
+    }
+    for selected in selected {
+        planner.step(selected, traits)?;
+    }
     planner.finish(traits)
+}
+
+/// A node with the kernel that computes it.
+struct Selected<'a> {
+    position: usize,
+    node: &'a Node,
+    inputs: Vec<TensorType>,
+    outputs: Vec<TensorType>,
+    kernel: &'static Kernel,
+    launch: Launch,
+    refusals: Vec<(&'static str, Refusal)>,
+}
+
+fn check_half(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
+    if !traits.half {
+        return Err(PlanError::Half("this device has no f16 in shaders (wgpu's feature SHADER_F16); use f32".into()));
+    }
+    // Gradients and the small steps of optimizers fall below what f16 can hold.
+    match graph.nodes().iter().find(|node| matches!(node.op, Op::Update(_))) {
+        Some(node) => Err(PlanError::Half(format!("`{}` trains a weight, and training keeps f32", node.name))),
+        None => Ok(()),
+    }
 }
 
 fn check_values(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
@@ -131,7 +182,7 @@ impl<'a> Planner<'a> {
             Some(buffer) => Pending::Fixed(buffer),
             None => {
                 let root = self.storage.root(id);
-                let bytes = padded(&self.graph.values()[root].ty);
+                let bytes = stored(&self.graph.values()[root].ty, self.storage.precision(id));
                 let pending = Pending::Value(root);
                 self.extend(pending, bytes);
                 pending
@@ -149,16 +200,8 @@ impl<'a> Planner<'a> {
         self.lifetimes[owner].last = step;
     }
 
-    fn step(
-        &mut self,
-        position: usize,
-        node: &Node,
-        traits: &DeviceTraits,
-        choose: &impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
-    ) -> Result<(), PlanError> {
-        let (inputs, outputs) = (self.graph.input_types(node), self.graph.output_types(node));
-        let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
-        let (kernel, launch, refusals) = select(node, &case, traits, choose(node, candidates(&node.op)))?;
+    fn step(&mut self, selected: Selected<'_>, traits: &DeviceTraits) -> Result<(), PlanError> {
+        let Selected { position, node, inputs, outputs, kernel, launch, refusals } = selected;
         let sources: Vec<Pending> = node.inputs.iter().map(|&id| self.touch(id)).collect();
         let targets: Vec<Pending> = node.outputs.iter().map(|&id| self.touch(id)).collect();
         let mut scratch = Vec::with_capacity(launch.scratch.len());
@@ -173,16 +216,17 @@ impl<'a> Planner<'a> {
         let mut actions = Vec::new();
         // The images that this step reads.
         let mut taken = Vec::new();
-        for dispatch in launch.dispatches {
+        for mut dispatch in launch.dispatches {
             let mut resources = Vec::with_capacity(dispatch.bindings.len());
             let mut written = Vec::new();
-            for binding in &dispatch.bindings {
-                let (pending, ty) = match binding.operand {
-                    Operand::Input(i) => (sources.get(i), inputs.get(i)),
-                    Operand::Output(i) => (targets.get(i), outputs.get(i)),
-                    Operand::Scratch(i) => (scratch.get(i), scratch_types.get(i)),
+            for binding in &mut dispatch.bindings {
+                let (pending, ty, id) = match binding.operand {
+                    Operand::Input(i) => (sources.get(i), inputs.get(i), node.inputs.get(i)),
+                    Operand::Output(i) => (targets.get(i), outputs.get(i), node.outputs.get(i)),
+                    Operand::Scratch(i) => (scratch.get(i), scratch_types.get(i), None),
                 };
                 let pending = *pending.ok_or_else(wrong)?;
+                binding.precision = id.map_or(Precision::F32, |&id| self.storage.precision(id));
                 if binding.form.is_write() {
                     written.push(pending);
                 }
@@ -190,15 +234,12 @@ impl<'a> Planner<'a> {
                     (None, _) => Ok(pending),
                     (Some(_), None) => return Err(wrong()),
                     (Some(texel), Some(ty)) => {
-                        let id = match binding.operand {
-                            Operand::Input(i) => node.inputs.get(i),
-                            _ => None,
-                        };
                         let reads = id.map(|&id| self.reads[self.storage.root(id)].iter());
                         let soon = reads.into_iter().flatten().rev().find(|&&read| read <= position + HORIZON);
                         let until = soon.copied().unwrap_or(position).max(position);
                         let needed = Held { source: pending, until };
-                        Err(self.image(needed, position, (texel, ty), traits, &mut taken, &mut actions)?)
+                        let form = Image { texel, precision: binding.precision, rows: 0, constant: None };
+                        Err(self.image(needed, position, (form, ty), traits, &mut taken, &mut actions)?)
                     }
                 });
             }
@@ -207,6 +248,9 @@ impl<'a> Planner<'a> {
             self.held.retain(|_, held| !written.contains(&held.source));
         }
         let spec = node.op.spec();
+        // A step with several outputs is as exact as the coarsest of them.
+        let half = node.outputs.iter().any(|&id| self.storage.precision(id) == Precision::F16);
+        let precision = if half { Precision::F16 } else { Precision::F32 };
         let step = Step {
             node: Some(position),
             name: node.name.clone(),
@@ -217,7 +261,7 @@ impl<'a> Planner<'a> {
             inputs: Vec::new(),
             outputs: Vec::new(),
             cost: spec.cost(&inputs, &outputs),
-            accuracy: spec.accuracy(&inputs),
+            accuracy: spec.accuracy(&inputs).stored(precision),
         };
         self.steps.push(PendingStep { step, actions, operands: (sources, targets) });
         Ok(())
@@ -228,11 +272,12 @@ impl<'a> Planner<'a> {
         &mut self,
         needed: Held,
         position: usize,
-        (texel, ty): (u32, &TensorType),
+        (form, ty): (Image, &TensorType),
         traits: &DeviceTraits,
         taken: &mut Vec<usize>,
         actions: &mut Vec<PendingAction>,
     ) -> Result<usize, PlanError> {
+        let texel = form.texel;
         let texels = ty.shape.elements().div_ceil(texel as usize);
         let rows = texels.div_ceil(Form::IMAGE_WIDTH as usize);
         if rows > traits.max_texture_side as usize || Form::IMAGE_WIDTH > traits.max_texture_side {
@@ -245,7 +290,7 @@ impl<'a> Planner<'a> {
         if let Pending::Fixed(BufferRef::Constant(constant)) = needed.source {
             let images = &mut self.images;
             return Ok(*self.constant_images.entry((constant, texel)).or_insert_with(|| {
-                images.push(Image { texel, rows, constant: Some(constant) });
+                images.push(Image { rows, constant: Some(constant), ..form });
                 images.len() - 1
             }));
         }
@@ -259,7 +304,8 @@ impl<'a> Planner<'a> {
         // An image is free when nothing soon reads what it holds; the largest one is enlarged least.
         let free = |i: &usize| {
             let kept = self.held.get(i).is_some_and(|held| held.until >= position);
-            images[*i].constant.is_none() && images[*i].texel == texel && !kept && !taken.contains(i)
+            let image = Image { rows: 0, ..images[*i] };
+            image == form && !kept && !taken.contains(i)
         };
         let image = match (0..images.len()).filter(free).max_by_key(|&i| images[i].rows) {
             Some(image) => {
@@ -267,7 +313,7 @@ impl<'a> Planner<'a> {
                 image
             }
             None => {
-                self.images.push(Image { texel, rows, constant: None });
+                self.images.push(Image { rows, ..form });
                 self.images.len() - 1
             }
         };
@@ -331,10 +377,11 @@ impl<'a> Planner<'a> {
                 .collect();
             let node = step.node.and_then(|position| graph.nodes().get(position));
             let placements = |ids: &[ValueId], pending: &[Pending]| -> Vec<Placement> {
-                ids.iter()
-                    .zip(pending)
-                    .map(|(&id, &pending)| Placement { buffer: place(pending), ty: graph.ty(id).clone() })
-                    .collect()
+                let placement = |(&id, &pending): (&ValueId, &Pending)| {
+                    let precision = self.storage.precision(id);
+                    Placement { buffer: place(pending), ty: graph.ty(id).clone(), precision }
+                };
+                ids.iter().zip(pending).map(placement).collect()
             };
             if let Some(node) = node {
                 step.inputs = placements(&node.inputs, &sources);

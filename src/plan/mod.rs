@@ -8,11 +8,11 @@ mod storage;
 
 use serde::Serialize;
 
-pub use build::plan;
+pub use build::{plan, plan_stored};
 
 use crate::kernels::{Dispatch, Refusal};
 use crate::ops::Cost;
-use crate::tensor::{Accuracy, Tensor, TensorType};
+use crate::tensor::{Accuracy, Precision, Tensor, TensorType};
 
 /// A buffer of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -54,10 +54,24 @@ pub enum Resource {
 pub struct Image {
     /// Elements of one texel: 4 or 1.
     pub texel: u32,
+    /// How the elements are stored: as in the buffer.
+    pub precision: Precision,
     /// Rows of [`Form::IMAGE_WIDTH`](crate::kernels::Form::IMAGE_WIDTH) texels.
     pub rows: u32,
     /// The constant that fills it once, when the plan is compiled; otherwise it is filled during the run.
     pub constant: Option<usize>,
+}
+
+impl Image {
+    /// Bytes of it.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.rows) * self.row_bytes()
+    }
+
+    /// Bytes of a row.
+    pub fn row_bytes(&self) -> u64 {
+        u64::from(crate::kernels::Form::IMAGE_WIDTH) * u64::from(self.texel) * self.precision.size()
+    }
 }
 
 /// One thing the device does.
@@ -96,8 +110,10 @@ pub enum Action {
 pub struct Placement {
     /// Its buffer.
     pub buffer: BufferRef,
-    /// Its type.
+    /// Its type, in which shaders compute with it.
     pub ty: TensorType,
+    /// How its elements are stored.
+    pub precision: Precision,
 }
 
 /// One node of the graph at work.
@@ -125,13 +141,22 @@ pub struct Step {
     pub accuracy: Accuracy,
 }
 
-/// An input or output of the plan.
+/// An input or output of the plan. Its elements are stored as `f32`, whatever the plan stores in between.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Port {
     /// Its name.
     pub name: String,
     /// Its type.
     pub ty: TensorType,
+}
+
+/// A constant of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Constant {
+    /// Its elements.
+    pub tensor: Tensor,
+    /// How they are stored on the device.
+    pub precision: Precision,
 }
 
 /// Everything a device needs to run a graph.
@@ -143,7 +168,7 @@ pub struct Plan {
     pub outputs: Vec<Port>,
     /// Constants that some step reads.
     #[serde(skip)]
-    pub constants: Vec<Tensor>,
+    pub constants: Vec<Constant>,
     /// Ranges of intermediate buffers.
     pub slots: Vec<Slot>,
     /// Bytes of each intermediate buffer.
@@ -164,13 +189,12 @@ impl Plan {
 
     /// Bytes of all constants.
     pub fn constant_bytes(&self) -> u64 {
-        self.constants.iter().map(|tensor| padded(&tensor.tensor_type())).sum()
+        self.constants.iter().map(|constant| stored(&constant.tensor.tensor_type(), constant.precision)).sum()
     }
 
     /// Bytes of all images.
     pub fn image_bytes(&self) -> u64 {
-        let width = u64::from(crate::kernels::Form::IMAGE_WIDTH);
-        self.images.iter().map(|image| u64::from(image.rows) * width * u64::from(image.texel) * 4).sum()
+        self.images.iter().map(Image::bytes).sum()
     }
 
     /// Bytes of device memory while the plan runs: inputs, outputs, constants, intermediate buffers and images.
@@ -191,7 +215,12 @@ impl Plan {
     }
 }
 
-/// Bytes of a buffer for a tensor: whole vectors of four elements, so that shaders may read the last one whole.
+/// Bytes of a buffer for a tensor stored as `f32`: whole vectors of four elements, so that shaders may read the last one whole.
 pub fn padded(ty: &TensorType) -> u64 {
-    (ty.bytes() as u64).next_multiple_of(16).max(16)
+    stored(ty, Precision::F32)
+}
+
+/// Bytes of a buffer for a tensor stored with a precision. A multiple of 16 holds whole vectors of either.
+pub fn stored(ty: &TensorType, precision: Precision) -> u64 {
+    (ty.shape.elements() as u64 * precision.size()).next_multiple_of(16).max(16)
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Action, BufferRef, Plan, Resource, Slot};
+use super::{Action, BufferRef, Placement, Plan, Resource, Slot};
+use crate::tensor::Precision;
 
 impl fmt::Display for BufferRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,13 +16,28 @@ impl fmt::Display for BufferRef {
     }
 }
 
+/// What is written behind a buffer: nothing where its elements are `f32`.
+fn as_half(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "",
+        Precision::F16 => ":f16",
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.buffer, as_half(self.precision))
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, port) in self.inputs.iter().enumerate() {
             writeln!(f, "input{i} `{}` {}", port.name, port.ty)?;
         }
         for step in &self.steps {
-            let outputs: Vec<String> = step.outputs.iter().map(|p| format!("{} {}", p.buffer, p.ty.shape)).collect();
+            let outputs: Vec<String> =
+                step.outputs.iter().map(|placement| format!("{placement} {}", placement.ty.shape)).collect();
             writeln!(f, "{} = {} `{}` by {}", outputs.join(", "), step.op, step.name, step.kernel)?;
             for action in &step.actions {
                 match action {
@@ -35,9 +51,12 @@ impl fmt::Display for Plan {
                             .bindings
                             .iter()
                             .zip(resources)
-                            .map(|(binding, resource)| match resource {
-                                Resource::Buffer(buffer) => format!("{}={buffer}", binding.name),
-                                Resource::Image(image) => format!("{}=image{image}", binding.name),
+                            .map(|(binding, resource)| {
+                                let bound = match resource {
+                                    Resource::Buffer(buffer) => format!("{}={buffer}", binding.name),
+                                    Resource::Image(image) => format!("{}=image{image}", binding.name),
+                                };
+                                bound + as_half(binding.precision)
                             })
                             .collect();
                         writeln!(f, "    {} {x}x{y}x{z} {}", dispatch.shader.stem, bound.join(" "))?;

@@ -12,8 +12,8 @@ use crate::gpu::{Executable, SharedWeights};
 use crate::graph::Graph;
 use crate::kernels::{DeviceTraits, preferred};
 use crate::passes::{FoldCache, Report, optimize, specialize};
-use crate::plan::{Plan, plan};
-use crate::tensor::Tensor;
+use crate::plan::{Plan, plan_stored};
+use crate::tensor::{Precision, Tensor};
 
 /// How far a compilation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,9 @@ impl Compiled {
         let (mut graph, mut report) =
             if options.optimize { optimize(graph, cache)? } else { (graph, Report::default()) };
         let Device::Gpu(gpu) = device else {
+            if options.precision != Precision::F32 {
+                return Err(SessionError::NeedsGpu { what: "storing as f16" });
+            }
             let (plan_time, device_time) = (start.elapsed(), Duration::ZERO);
             return Ok(Compiled { graph, report, executable: None, plan_time, device_time });
         };
@@ -151,14 +154,14 @@ impl Compiled {
 /// the table, then the device's fixed order.
 ///
 /// # Errors
-/// [`PlanError`] when a node has no kernel on this device, or a tensor is too large for it.
+/// [`PlanError`] when a node has no kernel on this device, a tensor is too large for it, or it has no `f16` where that is asked.
 pub fn plan_with(
     graph: &Graph,
     traits: &DeviceTraits,
     options: &Options,
     table: Option<&TuningTable>,
 ) -> Result<Plan, PlanError> {
-    plan(graph, traits, |node, _| {
+    plan_stored(graph, traits, options.precision, |node, _| {
         let order = preferred(&node.op, traits);
         let mut order = match table {
             Some(table) => table.order(graph, node, order),

@@ -22,7 +22,7 @@ use crate::error::SessionError;
 use crate::gpu::SharedWeights;
 use crate::graph::Graph;
 use crate::passes::FoldCache;
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{Precision, Tensor, TensorType};
 use tuned::Tuned;
 
 /// How a graph is compiled.
@@ -36,6 +36,8 @@ pub struct Options {
     pub tuning: Tuning,
     /// The table of such measurements; as a rule that of [`TuningTable::default_path`].
     pub tuning_file: Option<PathBuf>,
+    /// How weights and intermediate values are stored on a GPU; inputs, outputs and arithmetic are `f32` either way.
+    pub precision: Precision,
     /// Plans kept for different input shapes; the one used longest ago goes first.
     pub cached_plans: usize,
     /// Called as work proceeds that may take long.
@@ -49,6 +51,7 @@ impl Default for Options {
             prefer_kernel: None,
             tuning: Tuning::default(),
             tuning_file: None,
+            precision: Precision::F32,
             cached_plans: 8,
             progress: None,
         }
@@ -62,6 +65,7 @@ impl std::fmt::Debug for Options {
             .field("prefer_kernel", &self.prefer_kernel)
             .field("tuning", &self.tuning)
             .field("tuning_file", &self.tuning_file)
+            .field("precision", &self.precision)
             .field("cached_plans", &self.cached_plans)
             .finish_non_exhaustive()
     }
@@ -105,6 +109,11 @@ impl Session {
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// How it was asked to compile.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Bytes of weights on the device.

@@ -1,8 +1,9 @@
 //! Comparison of a computed tensor with its reference, under a named accuracy class.
 
+use half::f16;
 use serde::Serialize;
 
-use crate::tensor::Tensor;
+use crate::tensor::{Precision, Tensor};
 
 /// How close a kernel must come to the CPU reference. The class follows from what the op does, not from a device.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -24,15 +25,40 @@ pub enum Accuracy {
         /// Number of terms summed into one output element.
         length: usize,
     },
+    /// Any of these, stored as `f16`: what `f32` allows to a normalized reduction and one rounding on top.
+    Half {
+        /// Number of terms summed into one output element.
+        length: usize,
+    },
+    /// What has passed through `stores` values stored as `f16`, one after the other.
+    HalfChain {
+        /// Number of values stored on the way.
+        stores: usize,
+    },
 }
 
 impl Accuracy {
+    /// The class of a result of this class that is stored with another precision.
+    pub fn stored(self, precision: Precision) -> Accuracy {
+        match (precision, self) {
+            (Precision::F32, same) => same,
+            (Precision::F16, Accuracy::Reduction { length } | Accuracy::NormalizedReduction { length }) => {
+                Accuracy::Half { length }
+            }
+            (Precision::F16, same @ (Accuracy::Half { .. } | Accuracy::HalfChain { .. })) => same,
+            (Precision::F16, _) => Accuracy::Half { length: 0 },
+        }
+    }
+
     /// Relative and absolute tolerance; the absolute one is in units of the largest magnitude in the reference.
     ///
     /// Rounding errors of a sum grow with the square root of its length for either sign of term (Higham, Accuracy and
-    /// Stability of Numerical Algorithms, section 2.8), so that is what the class allows, with a margin of four.
+    /// Stability of Numerical Algorithms, section 2.8), so that is what the class allows, with a margin of four. The same
+    /// holds for the roundings of values stored one after the other. WGSL lets a device round to either neighbour, so that
+    /// storing as `f16` may cost a whole unit in the last place, `2^-10`.
     fn tolerances(self) -> (f64, f64) {
         let epsilon = f64::from(f32::EPSILON);
+        let half = f64::from(f16::EPSILON);
         let sum = |length: usize| epsilon * (4.0 + 4.0 * (length as f64).sqrt());
         match self {
             Accuracy::Exact => (0.0, 0.0),
@@ -40,13 +66,30 @@ impl Accuracy {
             Accuracy::Transcendental => (2e-5, 2e-6),
             Accuracy::Reduction { length } => (8.0 * epsilon, sum(length)),
             Accuracy::NormalizedReduction { length } => (2e-5, 2e-6 + sum(length)),
+            Accuracy::Half { length } => (2e-5 + half, 2e-6 + sum(length)),
+            Accuracy::HalfChain { stores } => (half, half * 4.0 * (stores as f64).sqrt()),
+        }
+    }
+
+    /// The smallest normal number of what results are stored as: anything below it may be flushed to zero.
+    fn smallest(self) -> f64 {
+        match self {
+            Accuracy::Half { .. } | Accuracy::HalfChain { .. } => f16::MIN_POSITIVE.into(),
+            _ => f32::MIN_POSITIVE.into(),
         }
     }
 
     /// The looser of two classes, for steps that combine them (a convolution with an activation epilogue).
     pub fn and(self, other: Accuracy) -> Accuracy {
-        use Accuracy::{Elementwise, Exact, NormalizedReduction, Reduction, Transcendental};
+        use Accuracy::{Elementwise, Exact, Half, HalfChain, NormalizedReduction, Reduction, Transcendental};
+        let length = |class| match class {
+            Reduction { length } | NormalizedReduction { length } | Half { length } => length,
+            _ => 0,
+        };
         match (self, other) {
+            (HalfChain { stores: a }, HalfChain { stores: b }) => HalfChain { stores: a + b },
+            (chain @ HalfChain { .. }, _) | (_, chain @ HalfChain { .. }) => chain,
+            (Half { .. }, _) | (_, Half { .. }) => Half { length: length(self).max(length(other)) },
             (Exact, other) | (other, Exact) => other,
             (Elementwise, other) | (other, Elementwise) => other,
             (Transcendental, Transcendental) => Transcendental,
@@ -128,7 +171,7 @@ pub fn compare(actual: &Tensor, expected: &Tensor, accuracy: Accuracy, scale: f6
         let same = a == e || (a.is_nan() && e.is_nan());
         let (a, e) = (f64::from(a), f64::from(e));
         // The smallest normal number keeps the ratio finite and lets flushed subnormals pass.
-        let allowed = scale * (relative * e.abs() + absolute * largest) + f64::from(f32::MIN_POSITIVE);
+        let allowed = scale * (relative * e.abs() + absolute * largest) + accuracy.smallest();
         let difference = if same { 0.0 } else { (a - e).abs() };
         let ratio = if difference.is_finite() { difference / allowed } else { f64::INFINITY };
         if ratio > 1.0 {

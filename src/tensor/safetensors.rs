@@ -10,7 +10,7 @@ use std::sync::Arc;
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, View};
 
-use super::half::{from_bf16, from_f16};
+use super::precision::{from_bf16, from_f16};
 use super::write_atomically;
 use crate::error::TensorError;
 use crate::tensor::{Data, Tensor};

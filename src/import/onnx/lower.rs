@@ -162,6 +162,8 @@ pub(super) struct Lower {
     pub graph: Graph,
     /// Values by their ONNX names.
     pub values: HashMap<String, Value>,
+    /// Values of wide integer types that are computed at run time.
+    pub integers: Vec<String>,
     twins: HashMap<ValueId, ValueId>,
 }
 

@@ -41,7 +41,7 @@ pub(super) use weights::read_weights;
 pub(crate) use weights::{WEIGHT_ORDERS, WeightOrder};
 
 use crate::graph::Graph;
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{Precision, Tensor, TensorType};
 use functions::{Budget, Step, expand, opset_of};
 use lower::{Lower, Value};
 use stream::Stream;
@@ -163,9 +163,25 @@ pub struct OnnxGraph {
     pub graph: Graph,
     /// The model's outputs, in order.
     pub outputs: Vec<(String, OnnxOutput)>,
+    /// Values that are integers of more than eight bits and computed at run time: they need the 24 bits of `f32`.
+    pub integers: Vec<String>,
 }
 
 impl OnnxGraph {
+    /// The computation, if a precision is enough for it.
+    ///
+    /// # Errors
+    /// Which values are integers that `f16` would round.
+    pub fn stored_as(self, precision: Precision) -> Result<Graph, String> {
+        match precision {
+            Precision::F16 if !self.integers.is_empty() => {
+                let names = self.integers.join("`, `");
+                Err(format!("`{names}` are integers, and f16 holds them up to 2048 only; use f32"))
+            }
+            _ => Ok(self.graph),
+        }
+    }
+
     /// The model's outputs in their own types, from those that the graph computed.
     pub fn finish(&self, computed: &BTreeMap<String, Tensor>) -> Vec<(String, Option<HostTensor>)> {
         let read = |name: &String, elem: Elem| {

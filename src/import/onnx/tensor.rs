@@ -87,6 +87,11 @@ impl Elem {
         }
     }
 
+    /// Whether it is an integer type of more than eight bits.
+    pub fn is_wide_integer(self) -> bool {
+        !self.is_float() && self.size() > 1
+    }
+
     pub(super) fn size(self) -> usize {
         match self {
             Elem::I8 | Elem::U8 | Elem::Bool => 1,

@@ -70,7 +70,7 @@ pub(super) fn graph(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Resul
             }
         }
     }
-    Ok(OnnxGraph { graph: lower.graph, outputs })
+    Ok(OnnxGraph { graph: lower.graph, outputs, integers: lower.integers })
 }
 
 /// Branches within branches.
@@ -138,6 +138,9 @@ impl Walk<'_> {
                         wrong("it is known beforehand, and too large to be computed at import".into())
                     })?;
                     for (name, value) in step.node.output.iter().zip(outputs) {
+                        if matches!(value, Value::Node(_, elem) if elem.is_wide_integer()) {
+                            self.lower.integers.push(name.clone());
+                        }
                         self.lower.values.insert(name.clone(), value);
                     }
                 }
