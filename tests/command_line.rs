@@ -5,8 +5,9 @@ use std::process::{Command, Output};
 
 use wgconv::tensor::{Tensor, read_npy, write_npy};
 
+/// Runs the program without the user's cache.
 fn wgconv(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wgconv")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_wgconv")).args(arguments).env("WGCONV_CACHE", "off").output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -17,6 +18,30 @@ fn json(arguments: &[&str]) -> serde_json::Value {
     let output = wgconv(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_str(&stdout(&output)).unwrap_or_else(|e| panic!("{e}: {}", stdout(&output)))
+}
+
+#[test]
+fn what_drivers_make_of_shaders_is_kept_where_the_user_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = |variable: &str, value: &Path| {
+        let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+            .args(["bench", "zoo:separable_question", "--runs", "1", "--device", "gpu"])
+            .env_remove("WGCONV_CACHE")
+            .env("XDG_CACHE_HOME", folder.path().join("unused"))
+            .env(variable, value)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let files = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
+    runs("WGCONV_CACHE", Path::new("off"));
+    // Mesa's own cache lies beside ours.
+    assert_eq!(files(&folder.path().join("unused/wgconv")), 0);
+    let keeps = stdout(&wgconv(&["info"])).contains("PIPELINE_CACHE yes");
+    for (variable, value, kept) in [("WGCONV_CACHE", "here", "here"), ("XDG_CACHE_HOME", "home", "home/wgconv")] {
+        runs(variable, &folder.path().join(value));
+        assert_eq!(files(&folder.path().join(kept)), usize::from(keeps), "{variable}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wgconv::cases;
 use wgconv::graph::Graph;
 use wgconv::kernels::{Case, DeviceClass, DeviceTraits, candidates, preferred};
-use wgconv::ops::{Binary, BinaryFn, Conv};
+use wgconv::ops::{Binary, BinaryFn, Conv, Unary, UnaryFn};
 use wgconv::passes::{FoldCache, optimize};
 use wgconv::plan::{Action, BufferRef, Plan, Resource, plan};
 use wgconv::tensor::{Tensor, TensorType, Window};
@@ -107,4 +107,17 @@ fn every_tile_of_the_lane_family_is_run_by_a_case() {
     let all = BTreeSet::from([(2, 8), (4, 2), (4, 4), (4, 6), (4, 8), (5, 8), (7, 4)]);
     assert_eq!(tiles("pointwise_lane"), all);
     assert_eq!(tiles("conv_lane"), all);
+}
+
+#[test]
+fn what_no_buffer_can_hold_is_refused_with_the_limit() {
+    let mut graph = Graph::new();
+    let x = graph.input("picture", TensorType::f32([1, 600, 600, 1]));
+    let y = graph.node("sigmoid", Unary { function: UnaryFn::Sigmoid }, &[x]).unwrap();
+    graph.output("y", y);
+    let planned = |traits: &DeviceTraits| plan(&graph, traits, |node, _| preferred(&node.op, traits));
+    let divided = DeviceTraits { max_binding_bytes: 400_000, ..DeviceTraits::portable(DeviceClass::Discrete) };
+    assert_eq!(planned(&divided).unwrap().dispatches(), 4);
+    let message = planned(&DeviceTraits { max_buffer_bytes: 1_000_000, ..divided }).unwrap_err().to_string();
+    assert!(message.contains("picture") && message.contains("1440000") && message.contains("1000000"), "{message}");
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use wgconv::graph::Graph;
-use wgconv::ops::{Unary, UnaryFn};
+use wgconv::ops::{Binary, BinaryFn, Conv, Epilogue, Filters, Pool, PoolKind, Softmax, SoftmaxKind, Unary, UnaryFn};
 use wgconv::session::{Device, Options, Session};
-use wgconv::tensor::{Accuracy, Tensor, TensorType, compare};
+use wgconv::tensor::{Accuracy, Padding, Tensor, TensorType, Window, compare};
 
 fn graph() -> Graph {
     let mut graph = Graph::new();
@@ -102,13 +102,126 @@ fn the_callers_own_device_and_buffers_are_used() {
     assert!(message(vec![buffer(to)]).contains("COPY_SRC"));
 }
 
-#[test]
-fn tensors_beyond_one_binding_are_refused_with_the_limit() {
+/// A network with everything that is divided by batch or rows.
+fn large_graph() -> Graph {
+    let window = |stride| Window { stride: vec![stride; 2], padding: Padding::Same, ..Window::unit(2) };
+    let weights = |shape: &[usize]| Tensor::from_fn(shape.to_vec(), |i| (i as f32 * 1.3).sin() * 0.3);
     let mut graph = Graph::new();
-    let x = graph.input("picture", TensorType::f32([1, 6000, 6000, 1]));
-    let y = graph.node("relu", Unary { function: UnaryFn::Relu }, &[x]).unwrap();
-    graph.output("y", y);
-    let session = Session::new(graph, Device::select("gpu").unwrap(), Options::default());
-    let message = session.compile(&BTreeMap::new()).unwrap_err().to_string();
-    assert!(message.contains("picture") && message.contains("144000000") && message.contains("134217728"), "{message}");
+    let x = graph.input("x", TensorType::f32([2, 61, 33, 8]));
+    let mut constants = [&[3, 3, 8, 16][..], &[16], &[3, 3, 1, 16], &[1, 1, 16, 12]].into_iter();
+    let mut constant = |graph: &mut Graph| graph.constant("w", weights(constants.next().unwrap()));
+    let (w, bias) = (constant(&mut graph), constant(&mut graph));
+    let epilogue = Epilogue { bias: true, activation: Some(UnaryFn::Relu), ..Epilogue::default() };
+    let conv = Conv { window: window(1), epilogue, filters: Filters::PerGroup { groups: 1 } };
+    let first = graph.node("conv", conv, &[x, w, bias]).unwrap();
+    let w = constant(&mut graph);
+    let conv = Conv { window: window(1), ..Conv::new(Window::unit(2), 16) };
+    let depthwise = graph.node("depthwise", conv, &[first, w]).unwrap();
+    let w = constant(&mut graph);
+    let pointwise = graph.node("pointwise", Conv::new(Window::unit(2), 1), &[depthwise, w]).unwrap();
+    let pool = Pool { kind: PoolKind::Max, size: vec![3, 3], window: window(1) };
+    let pooled = graph.node("pool", pool, &[pointwise]).unwrap();
+    let sum = graph.node("sum", Binary { function: BinaryFn::Add }, &[pooled, pointwise]).unwrap();
+    let soft = graph.node("softmax", Softmax { kind: SoftmaxKind::Softmax, axis: 3 }, &[sum]).unwrap();
+    graph.output("y", soft);
+    graph.output("sum", sum);
+    graph
+}
+
+/// A device that binds little at once.
+fn small_device(binding: u64) -> Device {
+    use wgconv::gpu::{self, ShaderChecks, wgpu};
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: binding, ..adapter.limits() };
+    let descriptor = wgpu::DeviceDescriptor {
+        required_limits: limits,
+        required_features: adapter.features() & wgpu::Features::SUBGROUP,
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Device::from_gpu(gpu::Device::from_wgpu(device, queue, ShaderChecks::Off))
+}
+
+#[test]
+fn tensors_beyond_one_binding_are_worked_on_in_pieces() {
+    let inputs =
+        BTreeMap::from([("x".to_string(), Tensor::from_fn([2, 61, 33, 8], |i| (i as f32 * 0.21).sin() * 2.0))]);
+    let whole = Session::new(large_graph(), Device::select("gpu").unwrap(), Options::default());
+    let expected = whole.run(&inputs).unwrap();
+    // The largest values have 128,832 bytes a batch element: by batch, then by rows.
+    for binding in [130_000, 40_000] {
+        let divided = Session::new(large_graph(), small_device(binding), Options::default());
+        let compiled = divided.compile(&BTreeMap::new()).unwrap();
+        assert!(
+            compiled.plan().unwrap().dispatches()
+                >= 2 * whole.compile(&BTreeMap::new()).unwrap().plan().unwrap().dispatches()
+        );
+        let checked = compiled.check(&inputs, 1.0, |_, _| {}).unwrap();
+        assert_eq!(checked.first_failure, None);
+        let outputs = divided.run(&inputs).unwrap();
+        for name in ["y", "sum"] {
+            let comparison = compare(&outputs[name], &expected[name], Accuracy::Reduction { length: 144 }, 1.0);
+            assert!(comparison.pass, "{binding}, {name}: {comparison}");
+        }
+    }
+    let message =
+        Session::new(large_graph(), small_device(2048), Options::default()).run(&inputs).unwrap_err().to_string();
+    assert!(message.contains("2048") && message.contains("window"), "{message}");
+}
+
+#[test]
+fn threads_share_a_session() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let session = Session::new(graph(), Device::select("gpu").unwrap(), Options::default());
+    shared(&session);
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let session = &session;
+            scope.spawn(move || {
+                for round in 0..20 {
+                    // Shapes that others use and shapes of its own, blocking and not.
+                    let rows = [5, 5, 1 + thread][round % 3];
+                    let value = (thread * 20 + round) as f32 * 0.01;
+                    let x = Tensor::full([rows, 7], value);
+                    let inputs = BTreeMap::from([("x".to_string(), x.clone())]);
+                    let outputs = match round % 2 {
+                        0 => session.run(&inputs).unwrap(),
+                        _ => pollster::block_on(session.run_async(&inputs)).unwrap(),
+                    };
+                    assert_eq!(outputs["copy of x"], x);
+                    let y = outputs["y"].f32s().unwrap();
+                    let expected = UnaryFn::Silu.evaluate(f64::from(value)) as f32;
+                    assert!(y.len() == rows * 7 && y.iter().all(|y| (y - expected).abs() < 1e-5), "{y:?} {expected}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_drivers_make_of_shaders_is_kept_and_damage_to_it_is_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("not/there/yet");
+    let run = || {
+        let device = Device::select("gpu").unwrap().cached_in(&cache);
+        Session::new(graph(), device, Options::default()).run(&input(3)).unwrap()
+    };
+    let expected = run();
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(&cache).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let Device::Gpu(device) = Device::select("gpu").unwrap() else { panic!("no GPU") };
+    if !device.summary().features.contains(&("PIPELINE_CACHE".into(), true)) {
+        assert_eq!(files().len(), 0);
+        return;
+    }
+    let file = files().pop().unwrap();
+    let kept = std::fs::read(&file).unwrap();
+    for damaged in [&b""[..], b"something else", &kept[..kept.len() / 2]] {
+        std::fs::write(&file, damaged).unwrap();
+        assert_eq!(run(), expected);
+        assert_eq!((files().len(), std::fs::read(&file).unwrap().len() >= kept.len()), (1, true));
+    }
 }

@@ -1,4 +1,4 @@
-// The place of a texel in an image of 4096 texels a row.
+// The place of a texel in an image of {{ IMAGE_WIDTH }} texels a row.
 fn texel(index: u32) -> vec2<u32> {
-    return vec2<u32>(index & 4095u, index >> 12u);
+    return vec2<u32>(index % {{ IMAGE_WIDTH }}u, index / {{ IMAGE_WIDTH }}u);
 }

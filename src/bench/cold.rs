@@ -94,8 +94,8 @@ pub fn bench_cold(
 /// Milliseconds from the start of a process to the line that it prints after its first output.
 fn until_first_output(name: &str, mut command: Command, caches: &Path) -> Result<(f64, FirstOutput), BenchError> {
     let wrong = |what: String| BenchError::Child { name: name.into(), what };
-    // Mesa and NVIDIA's driver keep translated shaders; this crate keeps what it compiled under XDG_CACHE_HOME.
-    for variable in ["XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] {
+    // Mesa and NVIDIA's driver keep translated shaders; this crate keeps what drivers give out under WGCONV_CACHE.
+    for variable in ["WGCONV_CACHE", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] {
         command.env(variable, caches);
     }
     let start = Instant::now();

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{ProcessUse, Statistics, process_use};
 use crate::error::SessionError;
+use crate::gpu::Executable;
 use crate::session::Session;
 use crate::tensor::{Precision, Tensor};
 
@@ -20,8 +21,16 @@ pub struct ColdStart {
     pub device_ms: f64,
     /// Rewriting the graph and planning.
     pub plan_ms: f64,
-    /// Pipelines, buffers, uploads of weights.
+    /// Pipelines, buffers, uploads of weights, and what the driver does with each shader before it first runs.
     pub compile_ms: f64,
+    /// Distinct pipelines.
+    pub pipelines: usize,
+    /// Threads' time for rendering shader templates; they work side by side within `compile_ms`.
+    pub render_ms: f64,
+    /// Threads' time for reading and validating WGSL.
+    pub parse_wgsl_ms: f64,
+    /// Threads' time for writing shaders for the driver, and in the driver's `create pipeline`.
+    pub driver_ms: f64,
     /// The first run, during which some drivers translate shaders.
     pub first_run_ms: f64,
 }
@@ -79,6 +88,7 @@ pub fn bench_model(
     let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();
     let compiled = session.compile(&types)?;
     let (plan_time, compile_time) = compiled.compile_times();
+    let times = compiled.executable().map(Executable::pipeline_times).unwrap_or_default();
     let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
     let timed = |work: &mut dyn FnMut() -> Result<(), SessionError>| -> Result<f64, SessionError> {
         let start = Instant::now();
@@ -132,6 +142,10 @@ pub fn bench_model(
             device_ms: ms(device),
             plan_ms: ms(plan_time),
             compile_ms: ms(compile_time),
+            pipelines: times.compiled,
+            render_ms: ms(times.render),
+            parse_wgsl_ms: ms(times.parse),
+            driver_ms: ms(times.driver),
             first_run_ms,
         },
         run_ms,
@@ -168,6 +182,11 @@ impl fmt::Display for ModelBench {
             f,
             "  cold start  {total:.0} ms: parse {:.1}, device {:.1}, plan {:.1}, pipelines and weights {:.1}, first run {:.1}",
             cold.parse_ms, cold.device_ms, cold.plan_ms, cold.compile_ms, cold.first_run_ms
+        )?;
+        writeln!(
+            f,
+            "  pipelines   {}: threads spent {:.1} ms on templates, {:.1} on WGSL, {:.1} in the driver",
+            cold.pipelines, cold.render_ms, cold.parse_wgsl_ms, cold.driver_ms
         )?;
         let line = |f: &mut fmt::Formatter<'_>, name: &str, s: &Statistics| {
             writeln!(f, "  {name:<11} median {:.3} ms, min {:.3}, p90 {:.3} ({} runs)", s.median, s.min, s.p90, s.runs)

@@ -104,7 +104,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let json = args.json.iter().flatten();
     make_folders(json.chain(&args.report).map(PathBuf::as_path))?;
     if let Some(name) = &args.first_output {
-        let first = first_output(name, Device::select(&args.device.device)?, args.tuning.apply(Options::default()))?;
+        let first = first_output(name, args.device.open()?, args.tuning.apply(Options::default()))?;
         print(&serde_json::to_string(&first)?)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -124,7 +124,7 @@ fn run_model(args: &BenchArgs, model: &ModelArg) -> Result<ExitCode, Failure> {
     let Ready { graph, inputs, .. } = args.inputs.read(model, &source, args.stored.precision())?;
     let parse = start.elapsed();
     let start = Instant::now();
-    let device = Device::select(&args.device.device)?;
+    let device = args.device.open()?;
     let device_time = start.elapsed();
     let session = Session::new(graph, device, args.tuning.apply(args.stored.options()));
     let bar = progress::bar("timing runs");
@@ -185,7 +185,7 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
 }
 
 fn gpu_device(args: &BenchArgs) -> Result<gpu::Device, Failure> {
-    match Device::select(&args.device.device)? {
+    match args.device.open()? {
         Device::Gpu(device) => Ok(device),
         Device::Cpu => Err("kernels run on a GPU device, and the CPU reference has none".into()),
     }

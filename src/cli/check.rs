@@ -32,7 +32,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let device = match args.device.device.as_str() {
         // Comparing the reference with itself shows nothing.
         "auto" => Device::select("gpu")?,
-        word => Device::select(word)?,
+        _ => args.device.open()?,
     };
     let session = Session::new(graph, device, args.stored.options());
     let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();

@@ -9,7 +9,6 @@ use serde_json::json;
 use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, Stored};
-use crate::session::Device;
 use crate::train::{Augment, ConfusionMatrix, Optimizer, Settings, Trainer};
 
 #[derive(Debug, Args)]
@@ -39,7 +38,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let (loss, metrics) = (args.measure.loss()?, args.measure.metrics()?);
     let samples = args.samples.open(&args.model.model, &model, loss, Augment::default())?;
     let settings = Settings::new(&model, loss, Optimizer::sgd());
-    let device = Device::select(&args.device.device)?;
+    let device = args.device.open()?;
     let mut trainer = Trainer::with_options(&model, device, settings, args.stored.options())?;
     let mut matrix = args.confusion.then(ConfusionMatrix::default);
     let (loss, metrics) =

@@ -59,7 +59,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
         Some(PlanFor::Discrete) => ("a discrete GPU".into(), DeviceTraits::portable(DeviceClass::Discrete)),
         Some(PlanFor::Integrated) => ("an integrated GPU".into(), DeviceTraits::portable(DeviceClass::Integrated)),
         Some(PlanFor::Processor) => ("a processor that runs shaders".into(), DeviceTraits::lavapipe()),
-        None => match Device::select(&args.device.device)? {
+        None => match args.device.open()? {
             Device::Gpu(gpu) => (gpu.summary().name, device.insert(gpu).traits().clone()),
             Device::Cpu => ("no device; planned for a processor that runs shaders".into(), DeviceTraits::lavapipe()),
         },
@@ -162,8 +162,9 @@ fn write_steps(text: &mut String, plan: &Plan, tuned: &[Option<&TunedCase>]) -> 
     let mb = |bytes: u64| bytes as f64 / 1e6;
     writeln!(
         text,
-        "\n{} dispatches, {:.1} MMAC; {} buffers of {:.3} MB (at least {:.3} live at once), weights {:.3} MB, images {:.3} MB, peak {:.3} MB",
+        "\n{} dispatches of {} pipelines, {:.1} MMAC; {} buffers of {:.3} MB (at least {:.3} live at once), weights {:.3} MB, images {:.3} MB, peak {:.3} MB",
         plan.dispatches(),
+        plan.pipelines(),
         plan.cost().macs as f64 / 1e6,
         plan.buffers.len(),
         mb(plan.buffer_bytes()),

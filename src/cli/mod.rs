@@ -36,6 +36,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::session::Options;
 use crate::tensor::Precision;
 
+use crate::gpu::cache_folder;
+use crate::session::Device;
+
 /// Convolutional networks on any GPU through wgpu, with Keras's numbers.
 #[derive(Debug, Parser)]
 #[command(name = "wgconv", version, about, max_term_width = 100)]
@@ -118,6 +121,28 @@ impl Stored {
 }
 
 type Failure = Box<dyn Error>;
+
+impl OnDevice {
+    /// Opens the device, with the user's cache of what its driver makes of shaders.
+    fn open(&self) -> Result<Device, Failure> {
+        let device = Device::select(&self.device)?;
+        Ok(match cache_folder() {
+            Some(folder) => device.cached_in(&folder),
+            None => device,
+        })
+    }
+
+    /// Opens the device while `work` goes on.
+    fn open_beside<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<(Device, T), Failure> {
+        std::thread::scope(|scope| {
+            // Errors of this command line stay in one thread.
+            let opening = scope.spawn(|| self.open().map_err(|e| e.to_string()));
+            let done = work()?;
+            let device = opening.join().map_err(|_| "the driver panicked")??;
+            Ok((device, done))
+        })
+    }
+}
 
 impl Output {
     /// Prints a report as text or as JSON.

@@ -57,7 +57,7 @@ pub(super) struct Row {
 }
 
 pub(super) fn run(args: &OnnxTestArgs) -> Result<ExitCode, Failure> {
-    let device = Device::select(&args.device.device)?;
+    let device = args.device.open()?;
     let mut tests = Vec::new();
     for folder in &args.folders {
         find(folder, &mut tests).map_err(|e| format!("{}: {e}", folder.display()))?;

@@ -14,7 +14,7 @@ use super::{Failure, OnDevice, Output, Stored, make_folders, progress};
 use crate::error::TrainError;
 use crate::import::{Layout, PictureInput, Preprocess, picture_files};
 use crate::layers::Model;
-use crate::session::{Device, Session};
+use crate::session::Session;
 use crate::tensor::{Tensor, write_npy};
 use crate::train::{Arrays, Batch, DataSource, Generator};
 
@@ -60,7 +60,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     }
     let first = samples.batch(&[0], 0)?.inputs;
     let shapes = first.iter().map(|(name, tensor)| (name.clone(), tensor.shape()[1..].to_vec())).collect();
-    let device = Device::select(&args.device.device)?;
+    let device = args.device.open()?;
     let graph = model.graph_for(args.batch_size.min(count), &shapes)?;
     let session = Session::new(graph, device, args.stored.options());
     let bar = progress::bar("predicting");

@@ -1,6 +1,7 @@
 //! Progress bars on a terminal, silence in a pipe, and the library's warnings on stderr.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -16,15 +17,23 @@ pub(super) fn bar(what: &str) -> ProgressBar {
     bar
 }
 
-/// Session options whose compilation moves a bar.
+/// How long work may take before it shows a bar.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Session options whose compilation moves a bar, if it takes long.
 pub(super) fn options(optimize: bool) -> Options {
     let bar = bar("compiling shaders");
+    bar.set_draw_target(ProgressDrawTarget::hidden());
+    let started: OnceLock<Instant> = OnceLock::new();
     let progress = Arc::new(move |progress| {
         let (what, done, total) = match progress {
             Progress::Pipelines { done, total } => ("compiling shaders", done, total),
             Progress::Tuning { done, total } => ("measuring kernels", done, total),
         };
         bar.set_message(what);
+        if bar.is_hidden() && started.get_or_init(Instant::now).elapsed() > PATIENCE {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
         bar.set_length(total as u64);
         bar.set_position(done as u64);
         if done == total {

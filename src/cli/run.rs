@@ -13,7 +13,7 @@ use super::picture_folder::{self, Job};
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output, Stored, profile};
-use crate::session::{Device, Session};
+use crate::session::Session;
 use crate::tensor::write_npy;
 
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let model = args.model.source()?;
+    let (device, model) = args.device.open_beside(|| args.model.source())?;
     if !args.inputs.any() {
         let inputs = model.inputs();
         let takes: Vec<String> =
@@ -62,7 +62,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         let job = Job {
             source: &model,
             shapes: args.inputs.shapes(),
-            device: Device::select(&args.device.device)?,
+            device,
             answers,
             batch: args.batch_size,
             outputs: args.folder.as_deref(),
@@ -76,7 +76,6 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let Ready { graph, inputs, preprocess } = args.inputs.read(&args.model, &model, args.stored.precision())?;
     let classes = answers.outputs(&graph)?;
-    let device = Device::select(&args.device.device)?;
     let session = Session::new(graph, device, args.tuning.apply(args.stored.options()));
     let outputs = session.run(&inputs)?;
     let mut text = format!("{} on {}\n", args.model.model, session.device().name());

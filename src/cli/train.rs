@@ -16,7 +16,6 @@ use super::{Failure, OnDevice, Output, Stored, make_folders, progress};
 use crate::export::Format;
 use crate::import::Preprocess;
 use crate::layers::Model;
-use crate::session::Device;
 use crate::train::{
     Augment, Checkpointing, Clipping, DataSource, EarlyStopping, Ended, Event, FitOptions, Optimizer, Progress,
     ReduceOnPlateau, Schedule, Settings, Trainer, split,
@@ -201,7 +200,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         .accumulation(args.way.accumulate)
         .segments(args.way.segments)
         .check_numbers(args.way.check_numbers);
-    let device = Device::select(&args.device.device)?;
+    let device = args.device.open()?;
     let mut trainer = Trainer::with_options(&model, device, settings, args.stored.options())?;
     let options = options(args, training.len(), validation.is_some())?;
     let mut so_far = match &args.resume {

@@ -15,9 +15,9 @@ pub enum PlanError {
         /// What every candidate said.
         reasons: Vec<String>,
     },
-    /// A tensor is larger than the device can bind.
+    /// A tensor is larger than a buffer can be.
     #[error(
-        "`{value}` needs {bytes} bytes and this device binds at most {limit} at once; use a smaller batch or picture"
+        "`{value}` needs {bytes} bytes and a buffer of this device has at most {limit}; use a smaller batch or picture"
     )]
     TooLarge {
         /// The tensor.
@@ -26,6 +26,22 @@ pub enum PlanError {
         bytes: u64,
         /// The device's limit.
         limit: u64,
+    },
+    /// A tensor is larger than the device can bind, and the op that it belongs to cannot be divided.
+    #[error(
+        "`{node}` ({op}) has a tensor of {bytes} bytes, this device binds at most {limit} at once, and {why}; use a smaller batch or picture"
+    )]
+    Indivisible {
+        /// The node.
+        node: String,
+        /// Its op.
+        op: String,
+        /// Bytes of its largest tensor.
+        bytes: u64,
+        /// The device's limit.
+        limit: u64,
+        /// Why it cannot be divided.
+        why: &'static str,
     },
     /// A value has another element type than `f32`.
     #[error("`{value}` is {found}; plans compute with f32 only")]

@@ -1,9 +1,11 @@
 //! Opening a device: choosing an adapter, asking for what kernels can use, and watching for its loss.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::pipeline::Pipeline;
+use super::driver_cache::DriverCache;
+use super::pipeline::{Layout, Pipeline};
 use crate::error::GpuError;
 use crate::kernels::{DeviceClass, DeviceTraits};
 
@@ -21,7 +23,10 @@ pub(super) struct Shared {
     pub checks: ShaderChecks,
     pub lost: Arc<Mutex<Option<String>>>,
     pub failure: Arc<Mutex<Option<String>>>,
+    /// By the configuration of their shader.
     pub pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    pub layouts: Mutex<HashMap<Vec<wgpu::BindingType>, Layout>>,
+    pub driver_cache: OnceLock<DriverCache>,
 }
 
 /// Whether shaders check their own indices and loops.
@@ -56,8 +61,10 @@ fn instance() -> wgpu::Instance {
 }
 
 /// Features that are asked for where they exist.
-const WANTED: wgpu::Features =
-    wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY).union(wgpu::Features::SHADER_F16);
+const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 fn class(info: &wgpu::AdapterInfo) -> DeviceClass {
     match info.device_type {
@@ -76,6 +83,7 @@ fn traits(info: &wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Lim
         subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
         half: features.contains(wgpu::Features::SHADER_F16),
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        max_buffer_bytes: limits.max_buffer_size,
         max_uniform_bytes: limits.max_uniform_buffer_binding_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
@@ -191,8 +199,31 @@ impl Device {
     ) -> Device {
         let info = device.adapter_info();
         let traits = traits(&info, device.features(), &device.limits());
-        let pipelines = Mutex::default();
-        Device { shared: Arc::new(Shared { device, queue, info, traits, checks, lost, failure, pipelines }) }
+        let shared = Shared {
+            device,
+            queue,
+            info,
+            traits,
+            checks,
+            lost,
+            failure,
+            pipelines: Mutex::default(),
+            layouts: Mutex::default(),
+            driver_cache: OnceLock::new(),
+        };
+        Device { shared: Arc::new(shared) }
+    }
+
+    /// Keeps what the driver makes of shaders in a folder, and takes it from there next time, where the backend can
+    /// (Vulkan). Pipelines that exist already are not in it. A damaged or foreign file there is ignored and replaced.
+    pub fn cached_in(self, folder: &Path) -> Device {
+        if self.shared.driver_cache.get().is_none()
+            && let Some(cache) = DriverCache::open(&self, folder)
+        {
+            // Another thread may have been first; its cache serves as well.
+            let _ = self.shared.driver_cache.set(cache);
+        }
+        self
     }
 
     /// What kernels may know of it.

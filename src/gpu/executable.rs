@@ -1,28 +1,32 @@
 //! A plan made ready on a device: buffers, pipelines, bind groups and one parameter buffer.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::device::Device;
 use super::memory::SharedWeights;
-use super::pipeline::{PARAMS_STRIDE, Pipeline};
-use super::reading::Staging;
+use super::pipeline::{PARAMS_STRIDE, Pipeline, PipelineTimes};
+use super::run::encode;
 use super::shared::{Twins, image_copies, twin};
+use super::staging::Staging;
 use crate::error::GpuError;
 use crate::kernels::{Dispatch, Form};
-use crate::plan::{Action, BufferRef, Image, Plan, Resource, padded};
+use crate::plan::{Action, BufferRef, Image, Plan, Port, Resource, padded};
 
-/// A plan with everything it needs on a device. Running it allocates nothing.
+/// A plan with everything it needs on a device. Once staging buffers have been made for as many runs as overlap, running it
+/// allocates nothing.
 pub struct Executable {
     pub(super) device: Device,
     pub(super) plan: Arc<Plan>,
     pub(super) own: Bound,
-    pub(super) staging: wgpu::Buffer,
-    pub(super) readings: Staging,
+    pub(super) staging: Arc<Staging>,
+    pub(super) buffers: Vec<wgpu::Buffer>,
     pipelines: Vec<Arc<Pipeline>>,
+    times: PipelineTimes,
     params: wgpu::Buffer,
     constants: Vec<wgpu::Buffer>,
-    pub(super) buffers: Vec<wgpu::Buffer>,
     /// Images that share their memory with a slot, by slot and elements of a texel.
     twins: Twins,
     /// The plan's other images.
@@ -45,7 +49,10 @@ pub(super) enum BoundAction {
 }
 
 impl Executable {
-    /// Allocates, uploads and compiles what a plan needs. `progress(done, total)` counts compiled pipelines.
+    /// Allocates, uploads and compiles what a plan needs, side by side. `progress(done, total)` counts pipelines that are ready.
+    ///
+    /// Every new pipeline is dispatched once with a single workgroup, and waited for: drivers that translate shaders at the first
+    /// dispatch then do it while others are compiled, and no run has to.
     ///
     /// # Errors
     /// [`GpuError`] when memory runs out, a shader is refused, or the device is lost.
@@ -55,21 +62,89 @@ impl Executable {
         weights: &SharedWeights,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Executable, GpuError> {
-        let dispatches: Vec<&Dispatch> = plan
+        let work: Vec<(&Dispatch, &[Resource])> = plan
             .steps
             .iter()
             .flat_map(|step| &step.actions)
             .filter_map(|action| match action {
-                Action::Dispatch { dispatch, .. } => Some(dispatch),
+                Action::Dispatch { dispatch, resources } => Some((dispatch, resources.as_slice())),
                 _ => None,
             })
             .collect();
-        let pipelines = device.pipelines(&dispatches, progress)?;
+        let dispatches: Vec<&Dispatch> = work.iter().map(|(dispatch, _)| *dispatch).collect();
+        let missing = device.missing(&dispatches);
+        let (send, finished) = mpsc::channel();
+        let mut executable = std::thread::scope(|scope| -> Result<Executable, GpuError> {
+            let compiling = scope.spawn(|| device.compile_missing(&dispatches, &missing, send));
+            let mut executable = Executable::allocate(device, plan.clone(), weights, &dispatches)?;
+            executable.touch_all(&work, missing.len(), finished, progress)?;
+            executable.times = compiling.join().unwrap_or_else(|_| {
+                Err(GpuError::Validation { doing: "compiling".into(), what: "a thread panicked".into() })
+            })?;
+            Ok(executable)
+        })?;
+        if !missing.is_empty()
+            && let Some(cache) = device.shared.driver_cache.get()
+        {
+            cache.save();
+        }
+        executable.pipelines = device.pipelines(&dispatches)?;
+        let Bound { inputs, outputs, .. } = executable.own;
+        executable.own = Bound { inputs: Vec::new(), outputs: Vec::new(), steps: Vec::new() };
+        executable.own = executable.bind(inputs, outputs)?;
+        Ok(executable)
+    }
+
+    /// Dispatches every pipeline once as it comes in, and waits until the device has done so.
+    fn touch_all(
+        &self,
+        work: &[(&Dispatch, &[Resource])],
+        total: usize,
+        finished: mpsc::Receiver<(usize, Arc<Pipeline>)>,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<(), GpuError> {
+        const PATIENCE: Duration = Duration::from_millis(50);
+        let mut touched = 0;
+        let done = Arc::new(AtomicUsize::new(0));
+        let report = || progress(done.load(Ordering::Relaxed), total);
+        loop {
+            match finished.recv_timeout(PATIENCE) {
+                Ok((position, pipeline)) => {
+                    if let Some((dispatch, resources)) = work.get(position) {
+                        let offset = work.iter().take(position).map(|(earlier, _)| params_bytes(earlier)).sum::<u64>();
+                        self.touch(dispatch, resources, &pipeline, offset as u32)?;
+                        touched += 1;
+                        let done = done.clone();
+                        self.device.shared.queue.on_submitted_work_done(move || {
+                            done.fetch_add(1, Ordering::Relaxed);
+                        });
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+            self.device.poll(wgpu::PollType::Poll)?;
+            report();
+        }
+        while done.load(Ordering::Relaxed) < touched {
+            self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) })?;
+            report();
+        }
+        Ok(())
+    }
+
+    /// Everything but the pipelines and what is bound to them.
+    fn allocate(
+        device: &Device,
+        plan: Arc<Plan>,
+        weights: &SharedWeights,
+        dispatches: &[&Dispatch],
+    ) -> Result<Executable, GpuError> {
         let params_bytes = dispatches.iter().map(|dispatch| params_bytes(dispatch)).sum::<u64>().max(PARAMS_STRIDE);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let params = device.buffer("parameters", params_bytes, usage)?;
         let mut words = Vec::new();
-        for dispatch in &dispatches {
+        for dispatch in dispatches {
             words.extend_from_slice(&dispatch.params);
             words.resize((words.len() * 4).next_multiple_of(PARAMS_STRIDE as usize) / 4, 0u32);
         }
@@ -94,29 +169,61 @@ impl Executable {
                 None => copied.contains(&i).then(|| device.texture(image)).transpose(),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let port_buffers = |ports: &[crate::plan::Port]| {
+        let port_buffers = |ports: &[Port]| {
             ports.iter().map(|port| device.tensor_buffer(&port.name, &port.ty)).collect::<Result<Vec<_>, _>>()
         };
         let (inputs, outputs) = (port_buffers(&plan.inputs)?, port_buffers(&plan.outputs)?);
-        let staging_bytes = plan.outputs.iter().map(|port| padded(&port.ty)).sum::<u64>().max(16);
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = device.buffer("readback", staging_bytes, usage)?;
-        let empty = Bound { inputs: Vec::new(), outputs: Vec::new(), steps: Vec::new() };
-        let mut executable = Executable {
+        Ok(Executable {
             device: device.clone(),
             plan,
-            own: empty,
-            staging,
-            readings: Staging::default(),
-            pipelines,
+            own: Bound { inputs, outputs, steps: Vec::new() },
+            staging: Arc::default(),
+            buffers,
+            pipelines: Vec::new(),
+            times: PipelineTimes::default(),
             params,
             constants,
-            buffers,
             twins,
             images,
-        };
-        executable.own = executable.bind(inputs, outputs)?;
-        Ok(executable)
+        })
+    }
+
+    /// Dispatches one workgroup of a pipeline, on whatever is in the plan's own buffers: every run writes what it reads.
+    fn touch(
+        &self,
+        dispatch: &Dispatch,
+        resources: &[Resource],
+        pipeline: &Arc<Pipeline>,
+        offset: u32,
+    ) -> Result<(), GpuError> {
+        let mut images = self.images.clone();
+        for action in self.plan.steps.iter().flat_map(|step| &step.actions) {
+            if matches!(action, Action::Dispatch { dispatch: other, .. } if std::ptr::eq(other, dispatch)) {
+                break;
+            }
+            self.stand_in(&mut images, action)?;
+        }
+        let group = self.bind_group(dispatch, resources, pipeline, (&self.own, &images))?;
+        let action = BoundAction::Dispatch { pipeline: pipeline.clone(), group, offset, workgroups: [1; 3] };
+        self.device.scoped("a first dispatch", || {
+            let mut encoder = self.encoder();
+            encode(&mut encoder, &[action], None);
+            self.device.shared.queue.submit([encoder.finish()]);
+        })
+    }
+
+    /// Notes what stands for an image from an action on; whether that is a slot's own memory, so that nothing is to be copied.
+    fn stand_in(&self, images: &mut [Option<wgpu::Texture>], action: &Action) -> Result<bool, GpuError> {
+        let Action::CopyToImage { source, image, .. } = action else { return Ok(false) };
+        let twin = twin(&self.plan, &self.twins, *source, *image);
+        let stands = images.get_mut(*image).ok_or_else(|| missing("an image"))?;
+        *stands = twin.or_else(|| self.images.get(*image)?.as_ref()).cloned();
+        Ok(twin.is_some())
+    }
+
+    /// What compiling its pipelines took.
+    pub fn pipeline_times(&self) -> PipelineTimes {
+        self.times
     }
 
     /// The plan.
@@ -142,13 +249,8 @@ impl Executable {
         for step in &self.plan.steps {
             let mut actions = Vec::with_capacity(step.actions.len());
             for action in &step.actions {
-                if let Action::CopyToImage { source, image, .. } = action {
-                    let twin = twin(&self.plan, &self.twins, *source, *image);
-                    let stands = images.get_mut(*image).ok_or_else(|| missing("an image"))?;
-                    *stands = twin.or_else(|| self.images.get(*image)?.as_ref()).cloned();
-                    if twin.is_some() {
-                        continue;
-                    }
+                if self.stand_in(&mut images, action)? {
+                    continue;
                 }
                 actions.push(match action {
                     Action::CopyToImage { source, image, texels } => {
@@ -162,12 +264,11 @@ impl Executable {
                         }
                     }
                     Action::Copy { source, target, bytes } => {
-                        let (source, target) = (self.resolve(*source, &bound)?, self.resolve(*target, &bound)?);
-                        BoundAction::Copy {
-                            source: (source.buffer().clone(), source.offset()),
-                            target: (target.buffer().clone(), target.offset()),
-                            bytes: *bytes,
-                        }
+                        let at = |(buffer, start): &(BufferRef, u64)| {
+                            let range = self.resolve(*buffer, &bound)?;
+                            Ok::<_, GpuError>((range.buffer().clone(), range.offset() + start))
+                        };
+                        BoundAction::Copy { source: at(source)?, target: at(target)?, bytes: *bytes }
                     }
                     Action::Dispatch { dispatch, resources } => {
                         let pipeline = pipelines.next().ok_or_else(|| missing("a pipeline"))?.clone();
@@ -236,7 +337,7 @@ impl Executable {
         self.device.scoped(&format!("the bindings of `{}`", dispatch.shader.stem), || {
             self.device.shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(dispatch.shader.stem),
-                layout: &pipeline.layout,
+                layout: &pipeline.layout.group,
                 entries: &entries,
             })
         })
@@ -248,11 +349,14 @@ impl Executable {
         buffer: BufferRef,
         bound: &'a Bound,
     ) -> Result<wgpu::BufferSlice<'a>, GpuError> {
-        let whole = |buffers: &'a [wgpu::Buffer], i: usize| buffers.get(i).map(|buffer| buffer.slice(..));
+        // The caller's buffers may be larger than what the plan binds.
+        let port = |ports: &[Port], buffers: &'a [wgpu::Buffer], i: usize| {
+            ports.get(i).zip(buffers.get(i)).map(|(port, buffer)| buffer.slice(..padded(&port.ty)))
+        };
         let range = match buffer {
-            BufferRef::Input(i) => whole(&bound.inputs, i),
-            BufferRef::Output(i) => whole(&bound.outputs, i),
-            BufferRef::Constant(i) => whole(&self.constants, i),
+            BufferRef::Input(i) => port(&self.plan.inputs, &bound.inputs, i),
+            BufferRef::Output(i) => port(&self.plan.outputs, &bound.outputs, i),
+            BufferRef::Constant(i) => self.constants.get(i).map(|buffer| buffer.slice(..)),
             BufferRef::Slot(i) => self.plan.slots.get(i).and_then(|slot| {
                 let buffer = self.buffers.get(slot.buffer)?;
                 Some(buffer.slice(slot.offset..slot.offset + slot.bytes))
@@ -278,11 +382,7 @@ fn params_bytes(dispatch: &Dispatch) -> u64 {
     (dispatch.params.len() as u64 * 4).next_multiple_of(PARAMS_STRIDE)
 }
 
-fn check_buffers(
-    ports: &[crate::plan::Port],
-    buffers: &[wgpu::Buffer],
-    copy: wgpu::BufferUsages,
-) -> Result<(), GpuError> {
+fn check_buffers(ports: &[Port], buffers: &[wgpu::Buffer], copy: wgpu::BufferUsages) -> Result<(), GpuError> {
     let wrong = |name: &str, what: String| Err(GpuError::Binding { name: name.into(), what });
     for (i, port) in ports.iter().enumerate() {
         let Some(buffer) = buffers.get(i) else {

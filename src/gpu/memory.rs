@@ -84,15 +84,11 @@ impl Device {
 
     /// As [`Device::upload`], for a buffer whose elements are stored with a precision.
     fn upload_stored(&self, buffer: &wgpu::Buffer, tensor: &Tensor, precision: Precision) -> Result<(), GpuError> {
-        let Data::F32(values) = tensor.data() else {
-            let what = format!("{} elements cannot be uploaded; convert with `Tensor::to_f32`", tensor.dtype());
-            return Err(GpuError::Binding { name: "tensor".into(), what });
-        };
         let narrow;
         let bytes: &[u8] = match precision {
-            Precision::F32 => bytemuck::cast_slice(values),
+            Precision::F32 => elements(tensor)?,
             Precision::F16 => {
-                narrow = precision.store(values);
+                narrow = precision.store(bytemuck::cast_slice(elements(tensor)?));
                 &narrow
             }
         };
@@ -120,6 +116,17 @@ pub(super) fn image_descriptor(image: Image, usage: wgpu::TextureUsages) -> wgpu
         },
         usage,
         view_formats: &[],
+    }
+}
+
+/// The elements of a tensor as the device wants them.
+pub(super) fn elements(tensor: &Tensor) -> Result<&[u8], GpuError> {
+    match tensor.data() {
+        Data::F32(values) => Ok(bytemuck::cast_slice(values)),
+        _ => {
+            let what = format!("{} elements cannot be uploaded; convert with `Tensor::to_f32`", tensor.dtype());
+            Err(GpuError::Binding { name: "tensor".into(), what })
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod device;
+mod driver_cache;
 mod executable;
 mod memory;
 mod pipeline;
@@ -9,6 +10,7 @@ mod profile;
 mod reading;
 mod run;
 mod shared;
+mod staging;
 mod stopwatch;
 mod vulkan;
 
@@ -16,6 +18,7 @@ pub use cache::cache_folder;
 pub use device::{AdapterSummary, Device, ShaderChecks, adapters};
 pub use executable::{Bound, Executable};
 pub use memory::{SharedWeights, Weights};
+pub use pipeline::PipelineTimes;
 pub use reading::{Reading, Variables};
 pub use stopwatch::{Elapsed, Stopwatch};
 /// The wgpu that this crate is built with, for sharing devices and buffers.

@@ -1,10 +1,12 @@
-//! Compute pipelines: one per distinct shader text, compiled in parallel, kept for the life of the device.
+//! Compute pipelines: one per distinct configuration of a shader, compiled in parallel, kept for the life of the device.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use super::device::{Device, ShaderChecks, lock};
+use super::driver_cache::DriverCache;
 use crate::error::GpuError;
 use crate::kernels::{Binding, Dispatch, Form};
 use crate::tensor::Precision;
@@ -12,64 +14,78 @@ use crate::tensor::Precision;
 /// A compiled shader with the layout of its bindings.
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
-    pub layout: wgpu::BindGroupLayout,
+    pub layout: Layout,
+}
+
+/// The layout of a dispatch's bindings. Shaders that bind alike share it.
+#[derive(Clone)]
+pub(super) struct Layout {
+    pub group: wgpu::BindGroupLayout,
+    pipeline: wgpu::PipelineLayout,
+}
+
+/// What compiling the pipelines of a plan took. Threads work on them side by side, so times are sums over threads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PipelineTimes {
+    /// Pipelines that did not exist yet.
+    pub compiled: usize,
+    /// Rendering templates.
+    pub render: Duration,
+    /// Reading and validating WGSL.
+    pub parse: Duration,
+    /// Writing it for the driver, and what the driver does with it before the first run.
+    pub driver: Duration,
 }
 
 /// Bytes of a parameter block, with room for alignment of what follows in one buffer.
 pub(super) const PARAMS_STRIDE: u64 = 256;
 
 impl Device {
-    /// The pipelines of all dispatches, in their order; those that do not exist yet are compiled in parallel.
-    ///
-    /// `progress(done, total)` is called as pipelines are finished, from any thread.
-    pub(super) fn pipelines(
+    /// Those dispatches whose pipelines do not exist yet, by position, one of each configuration.
+    pub(super) fn missing(&self, dispatches: &[&Dispatch]) -> Vec<(usize, String)> {
+        let known = lock(&self.shared.pipelines);
+        let mut seen = HashSet::new();
+        let configurations = dispatches.iter().map(|dispatch| dispatch.configuration()).enumerate();
+        configurations.filter(|(_, key)| !known.contains_key(key) && seen.insert(key.clone())).collect()
+    }
+
+    /// Compiles the missing pipelines in parallel and sends each to `finished` with the position of its dispatch.
+    pub(super) fn compile_missing(
         &self,
         dispatches: &[&Dispatch],
-        progress: &(dyn Fn(usize, usize) + Sync),
-    ) -> Result<Vec<Arc<Pipeline>>, GpuError> {
-        let sources: Vec<String> = dispatches.iter().map(|dispatch| dispatch.source()).collect::<Result<_, _>>()?;
-        let missing: Vec<(&String, &Dispatch)> = {
-            let known = lock(&self.shared.pipelines);
-            let unique: HashMap<&String, &Dispatch> = sources
-                .iter()
-                .zip(dispatches.iter().copied())
-                .filter(|(source, _)| !known.contains_key(*source))
-                .collect();
-            let mut missing: Vec<_> = unique.into_iter().collect();
-            missing.sort_by_key(|(source, _)| source.as_str());
-            missing
-        };
+        missing: &[(usize, String)],
+        finished: mpsc::Sender<(usize, Arc<Pipeline>)>,
+    ) -> Result<PipelineTimes, GpuError> {
         let workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(missing.len());
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || -> Result<(), GpuError> {
-            while let Some((source, dispatch)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let pipeline = self.compile(source, dispatch)?;
-                lock(&self.shared.pipelines).insert((*source).clone(), Arc::new(pipeline));
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
+        let next = AtomicUsize::new(0);
+        let times = Mutex::new(PipelineTimes { compiled: missing.len(), ..PipelineTimes::default() });
+        let work = |finished: mpsc::Sender<(usize, Arc<Pipeline>)>| -> Result<(), GpuError> {
+            while let Some((position, key)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Some(dispatch) = dispatches.get(*position) else { continue };
+                let pipeline = Arc::new(self.pipeline(dispatch, &times)?);
+                lock(&self.shared.pipelines).insert(key.clone(), pipeline.clone());
+                // Nobody listens any more when the caller has failed.
+                let _ = finished.send((*position, pipeline));
             }
             Ok(())
         };
         std::thread::scope(|scope| {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            handles.into_iter().try_for_each(|handle| {
-                handle.join().unwrap_or_else(|_| {
-                    Err(GpuError::Validation {
-                        doing: "compiling a shader".into(),
-                        what: "the compiler panicked".into(),
-                    })
-                })
-            })
+            let spawn = |_| {
+                let finished = finished.clone();
+                scope.spawn(|| work(finished))
+            };
+            let handles: Vec<_> = (0..workers).map(spawn).collect();
+            let panicked = |_| Err(wrong("the compiler panicked"));
+            handles.into_iter().try_for_each(|handle| handle.join().unwrap_or_else(panicked))
         })?;
+        Ok(*lock(&times))
+    }
+
+    /// The pipelines of all dispatches, in their order, once the missing ones have been compiled.
+    pub(super) fn pipelines(&self, dispatches: &[&Dispatch]) -> Result<Vec<Arc<Pipeline>>, GpuError> {
         let known = lock(&self.shared.pipelines);
-        sources
-            .iter()
-            .map(|source| {
-                known.get(source).cloned().ok_or_else(|| GpuError::Validation {
-                    doing: "compiling a shader".into(),
-                    what: "a pipeline is missing".into(),
-                })
-            })
-            .collect()
+        let find = |dispatch: &&Dispatch| known.get(&dispatch.configuration()).cloned();
+        dispatches.iter().map(|dispatch| find(dispatch).ok_or_else(|| wrong("a pipeline is missing"))).collect()
     }
 
     /// Number of distinct pipelines compiled on this device so far.
@@ -77,7 +93,10 @@ impl Device {
         lock(&self.shared.pipelines).len()
     }
 
-    fn compile(&self, source: &str, dispatch: &Dispatch) -> Result<Pipeline, GpuError> {
+    fn pipeline(&self, dispatch: &Dispatch, times: &Mutex<PipelineTimes>) -> Result<Pipeline, GpuError> {
+        let start = Instant::now();
+        let source = dispatch.source()?;
+        let rendered = Instant::now();
         let device = &self.shared.device;
         let label = Some(dispatch.shader.stem);
         self.scoped(&format!("shader `{}`", dispatch.shader.stem), || {
@@ -90,44 +109,64 @@ impl Device {
                     device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
                 },
             };
-            let params = wgpu::BindGroupLayoutEntry {
-                binding: 0,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: wgpu::BufferBindingType::Uniform,
-                    has_dynamic_offset: true,
-                    min_binding_size: None,
-                },
-                count: None,
-            };
-            let entries: Vec<wgpu::BindGroupLayoutEntry> = std::iter::once(params)
-                .chain(dispatch.bindings.iter().zip(1..).map(|(binding, index)| wgpu::BindGroupLayoutEntry {
-                    binding: index,
-                    visibility: wgpu::ShaderStages::COMPUTE,
-                    ty: binding_type(binding),
-                    count: None,
-                }))
-                .collect();
-            let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label,
-                bind_group_layouts: &[Some(&layout)],
-                immediate_size: 0,
-            });
+            let parsed = Instant::now();
+            let layout = self.layout(&dispatch.bindings);
             let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label,
-                layout: Some(&pipeline_layout),
+                layout: Some(&layout.pipeline),
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache: self.shared.driver_cache.get().map(DriverCache::get),
             });
+            let mut times = lock(times);
+            times.render += rendered - start;
+            times.parse += parsed - rendered;
+            times.driver += parsed.elapsed();
             Pipeline { pipeline, layout }
         })
     }
+
+    fn layout(&self, bindings: &[Binding]) -> Layout {
+        let params = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: true,
+            min_binding_size: None,
+        };
+        let types: Vec<wgpu::BindingType> = std::iter::once(params).chain(bindings.iter().map(binding_type)).collect();
+        let mut layouts = lock(&self.shared.layouts);
+        if let Some(layout) = layouts.get(&types) {
+            return layout.clone();
+        }
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = types
+            .iter()
+            .zip(0..)
+            .map(|(&ty, binding)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty,
+                count: None,
+            })
+            .collect();
+        let device = &self.shared.device;
+        let group =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+        let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&group)],
+            immediate_size: 0,
+        });
+        let layout = Layout { group, pipeline };
+        layouts.insert(types, layout.clone());
+        layout
+    }
+}
+
+fn wrong(what: &str) -> GpuError {
+    GpuError::Validation { doing: "compiling a shader".into(), what: what.into() }
 }
 
 fn binding_type(binding: &Binding) -> wgpu::BindingType {

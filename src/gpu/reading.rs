@@ -1,25 +1,31 @@
 //! Runs whose results are waited for later, and variables that a run reads and writes.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 use super::device::{Device, lock};
 use super::executable::{Bound, Executable};
 use super::run::{encode_bound, tensor};
+use super::staging::Staging;
 use crate::error::GpuError;
 use crate::plan::padded;
 use crate::tensor::{Precision, Tensor, TensorType};
 
-/// Staging buffers that no run is using.
-pub(super) type Staging = Arc<Mutex<Vec<wgpu::Buffer>>>;
-
 /// A run under way, with the outputs that come back from it.
 pub struct Reading {
     device: Device,
-    staging: wgpu::Buffer,
-    pool: Staging,
+    buffer: wgpu::Buffer,
+    staging: Arc<Staging>,
     types: Vec<TensorType>,
     submission: wgpu::SubmissionIndex,
-    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    mapped: Arc<Mutex<Mapping>>,
+}
+
+/// What is known of a buffer that is being mapped, and who wants to know.
+#[derive(Default)]
+struct Mapping {
+    result: Option<Result<(), String>>,
+    waker: Option<Waker>,
 }
 
 impl Executable {
@@ -28,37 +34,45 @@ impl Executable {
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
     pub fn start(&self, bound: &Bound, outputs: &[usize]) -> Result<Reading, GpuError> {
+        self.start_with(&[], bound, outputs)
+    }
+
+    /// As [`Executable::start`], after these tensors have been copied into these buffers.
+    pub(super) fn start_with(
+        &self,
+        uploads: &[(&Tensor, &wgpu::Buffer)],
+        bound: &Bound,
+        outputs: &[usize],
+    ) -> Result<Reading, GpuError> {
         let chosen: Vec<_> = outputs
             .iter()
             .map(|&output| self.plan.outputs.get(output).zip(bound.outputs.get(output)))
             .collect::<Option<_>>()
             .ok_or_else(|| GpuError::Readback(format!("there are no outputs {outputs:?}")))?;
         let bytes = chosen.iter().map(|(port, _)| padded(&port.ty)).sum::<u64>().max(16);
-        let free = lock(&self.readings).iter().position(|buffer| buffer.size() == bytes);
-        let staging = match free {
-            Some(position) => lock(&self.readings).swap_remove(position),
-            None => {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                self.device.buffer("readback", bytes, usage)?
-            }
-        };
-        let submission = self.device.scoped("a run", || {
+        let buffer = self.staging.readback(&self.device, bytes)?;
+        let mapped: Arc<Mutex<Mapping>> = Arc::default();
+        let slot = mapped.clone();
+        let submission = self.device.scoped("a run", || -> Result<wgpu::SubmissionIndex, GpuError> {
             let mut encoder = self.encoder();
+            self.staging.upload(&self.device, &mut encoder, uploads)?;
             encode_bound(&mut encoder, bound);
             let mut offset = 0;
-            for (port, buffer) in &chosen {
-                encoder.copy_buffer_to_buffer(buffer, 0, &staging, offset, padded(&port.ty));
+            for (port, output) in &chosen {
+                encoder.copy_buffer_to_buffer(output, 0, &buffer, offset, padded(&port.ty));
                 offset += padded(&port.ty);
             }
-            self.device.shared.queue.submit([encoder.finish()])
-        })?;
-        let (send, mapped) = mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver is gone only when nobody wants the results any more.
-            let _ = send.send(result);
-        });
+            encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |result| {
+                let mut slot = lock(&slot);
+                slot.result = Some(result.map_err(|e| e.to_string()));
+                if let Some(waker) = slot.waker.take() {
+                    waker.wake();
+                }
+            });
+            Ok(self.device.shared.queue.submit([encoder.finish()]))
+        })??;
         let types = chosen.iter().map(|(port, _)| port.ty.clone()).collect();
-        Ok(Reading { device: self.device.clone(), staging, pool: self.readings.clone(), types, submission, mapped })
+        Ok(Reading { device: self.device.clone(), buffer, staging: self.staging.clone(), types, submission, mapped })
     }
 
     /// Ties the plan to `variables`: `ports` says, for every variable that the plan knows, its position, the input that
@@ -89,7 +103,7 @@ impl Executable {
     /// [`GpuError::Binding`] when the type is not that of the plan.
     pub fn upload_input(&self, input: usize, tensor: &Tensor) -> Result<(), GpuError> {
         match self.plan.inputs.get(input).zip(self.own.inputs.get(input)) {
-            Some((port, buffer)) if tensor.tensor_type() == port.ty => self.device.upload(buffer, tensor),
+            Some((port, buffer)) if tensor.tensor_type() == port.ty => self.upload_into(&[(tensor, buffer)]),
             found => {
                 let (name, expected) =
                     found.map_or(("?".into(), "no input".into()), |(port, _)| (port.name.clone(), port.ty.to_string()));
@@ -106,14 +120,47 @@ impl Reading {
     /// # Errors
     /// [`GpuError`] when the device was lost or the results cannot be read back.
     pub fn wait(self) -> Result<Vec<Tensor>, GpuError> {
-        let wrong = |e: String| GpuError::Readback(e);
         let wanted = wgpu::PollType::Wait { submission_index: Some(self.submission.clone()), timeout: None };
-        let polled = self.device.shared.device.poll(wanted);
+        self.device.poll(wanted)?;
+        // Another thread that polls may have taken the callback and be about to call it.
+        let result = pollster::block_on(self.mapping());
+        self.collect(result)
+    }
+
+    /// As [`Reading::wait`], without blocking the calling thread.
+    ///
+    /// # Errors
+    /// As [`Reading::wait`].
+    pub async fn ready(self) -> Result<Vec<Tensor>, GpuError> {
+        // Native devices call back only while somebody polls them; on the web the browser does.
+        let device = self.device.clone();
+        let poller = std::thread::Builder::new().name("wgconv poll".into()).spawn(move || device.wait());
+        if poller.is_err() {
+            self.device.wait()?;
+        }
+        let result = self.mapping().await;
+        self.collect(result)
+    }
+
+    fn mapping(&self) -> impl Future<Output = Result<(), String>> {
+        let mapped = self.mapped.clone();
+        std::future::poll_fn(move |context| {
+            let mut slot = lock(&mapped);
+            match slot.result.take() {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    slot.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+    }
+
+    fn collect(self, mapped: Result<(), String>) -> Result<Vec<Tensor>, GpuError> {
         self.device.check()?;
-        polled.map_err(|e| wrong(e.to_string()))?;
-        self.mapped.recv().map_err(|e| wrong(e.to_string()))?.map_err(|e| wrong(e.to_string()))?;
+        mapped.map_err(GpuError::Readback)?;
         let tensors = {
-            let view = self.staging.get_mapped_range(..).map_err(|e| wrong(e.to_string()))?;
+            let view = self.buffer.get_mapped_range(..).map_err(|e| GpuError::Readback(e.to_string()))?;
             let mut offset = 0;
             let parts = self.types.iter().map(|ty| {
                 let part = view.get(offset..offset + ty.bytes());
@@ -122,8 +169,8 @@ impl Reading {
             });
             parts.collect::<Result<Vec<_>, _>>()
         };
-        self.staging.unmap();
-        lock(&self.pool).push(self.staging);
+        self.buffer.unmap();
+        self.staging.give_back(self.buffer);
         tensors
     }
 }

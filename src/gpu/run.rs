@@ -1,31 +1,23 @@
-//! Running a compiled plan: one submit, and one readback of all outputs.
+//! Running a compiled plan: upload, work and readback of all outputs in one submission.
 
-use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Poll, Waker};
+use std::sync::mpsc;
 
-use super::device::{Device, lock};
+use super::device::Device;
 use super::executable::{Bound, BoundAction, Executable};
 use super::memory::copy_to_image;
+use super::reading::Reading;
 use crate::error::GpuError;
-use crate::plan::{padded, stored};
+use crate::plan::stored;
 use crate::tensor::{Precision, Tensor, TensorType};
 
 impl Executable {
-    /// Uploads the inputs (in the plan's order), runs, and reads the outputs back.
+    /// Uploads the inputs (in the plan's order), runs, and reads the outputs back. Several threads may do so at once: their runs
+    /// follow each other on the device, and each waits for its own.
     ///
     /// # Errors
     /// [`GpuError`] when an input does not fit, the device is lost, or the results cannot be read back.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, GpuError> {
-        self.upload(inputs)?;
-        self.submit(&self.own, true)?;
-        let (send, receive) = mpsc::channel();
-        self.staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver is gone only when this function has already failed.
-            let _ = send.send(result);
-        });
-        self.device.wait()?;
-        let mapped = receive.recv().map_err(|e| GpuError::Readback(e.to_string()))?;
-        self.collect(mapped.map_err(|e| GpuError::Readback(e.to_string())))
+        self.begin(inputs)?.wait()
     }
 
     /// As [`Executable::run`], without blocking the calling thread while the device works.
@@ -33,35 +25,13 @@ impl Executable {
     /// # Errors
     /// As [`Executable::run`].
     pub async fn run_async(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, GpuError> {
-        self.upload(inputs)?;
-        self.submit(&self.own, true)?;
-        let shared: Arc<Mutex<(Option<Result<(), String>>, Option<Waker>)>> = Arc::default();
-        let slot = shared.clone();
-        self.staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            let mut slot = lock(&slot);
-            slot.0 = Some(result.map_err(|e| e.to_string()));
-            if let Some(waker) = slot.1.take() {
-                waker.wake();
-            }
-        });
-        // Native devices call back only while somebody polls them; on the web the browser does.
-        let device = self.device.clone();
-        let poller = std::thread::Builder::new().name("wgconv poll".into()).spawn(move || device.wait());
-        if poller.is_err() {
-            self.device.wait()?;
-        }
-        let mapped = std::future::poll_fn(|context| {
-            let mut slot = lock(&shared);
-            match slot.0.take() {
-                Some(result) => Poll::Ready(result),
-                None => {
-                    slot.1 = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await;
-        self.collect(mapped.map_err(GpuError::Readback))
+        self.begin(inputs)?.ready().await
+    }
+
+    /// Upload, run and copies to the host are one submission, so that no other run comes between them.
+    fn begin(&self, inputs: &[Tensor]) -> Result<Reading, GpuError> {
+        let outputs: Vec<usize> = (0..self.plan.outputs.len()).collect();
+        self.start_with(&self.uploads(inputs)?, &self.own, &outputs)
     }
 
     /// Runs on the caller's own buffers and returns when the work is submitted; nothing passes through the host.
@@ -69,27 +39,41 @@ impl Executable {
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
     pub fn run_bound(&self, bound: &Bound) -> Result<(), GpuError> {
-        self.submit(bound, false)
+        self.submit(bound)
     }
 
-    /// Writes the inputs into their buffers.
+    /// Writes the inputs into their buffers, for [`Executable::execute`] and the like. Those work on the plan's own buffers, which
+    /// threads that do so share.
     ///
     /// # Errors
     /// [`GpuError::Binding`] when the number or the types of the inputs are not those of the plan.
     pub fn upload(&self, inputs: &[Tensor]) -> Result<(), GpuError> {
+        self.upload_into(&self.uploads(inputs)?)
+    }
+
+    pub(super) fn upload_into(&self, uploads: &[(&Tensor, &wgpu::Buffer)]) -> Result<(), GpuError> {
+        self.device.scoped("an upload", || -> Result<(), GpuError> {
+            let mut encoder = self.encoder();
+            self.staging.upload(&self.device, &mut encoder, uploads)?;
+            self.device.shared.queue.submit([encoder.finish()]);
+            Ok(())
+        })?
+    }
+
+    /// The inputs, checked, with the buffers that they go to.
+    fn uploads<'a>(&'a self, inputs: &'a [Tensor]) -> Result<Vec<(&'a Tensor, &'a wgpu::Buffer)>, GpuError> {
         let expected = &self.plan.inputs;
         if inputs.len() != expected.len() {
             let what = format!("{} inputs were given for {}", inputs.len(), expected.len());
             return Err(GpuError::Binding { name: "inputs".into(), what });
         }
-        for ((tensor, port), buffer) in inputs.iter().zip(expected).zip(&self.own.inputs) {
+        for (tensor, port) in inputs.iter().zip(expected) {
             if tensor.tensor_type() != port.ty {
                 let what = format!("{} was given where {} is expected", tensor.tensor_type(), port.ty);
                 return Err(GpuError::Binding { name: port.name.clone(), what });
             }
-            self.device.upload(buffer, tensor)?;
         }
-        Ok(())
+        Ok(inputs.iter().zip(&self.own.inputs).collect())
     }
 
     /// Runs on what was uploaded last and waits for the end; the outputs stay on the device.
@@ -97,7 +81,7 @@ impl Executable {
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
     pub fn execute(&self) -> Result<(), GpuError> {
-        self.submit(&self.own, false)?;
+        self.submit(&self.own)?;
         self.device.wait()
     }
 
@@ -166,41 +150,12 @@ impl Executable {
         Ok(())
     }
 
-    fn submit(&self, bound: &Bound, readback: bool) -> Result<(), GpuError> {
+    fn submit(&self, bound: &Bound) -> Result<(), GpuError> {
         self.device.scoped("a run", || {
             let mut encoder = self.encoder();
             encode_bound(&mut encoder, bound);
-            if readback {
-                let mut offset = 0;
-                for (port, buffer) in self.plan.outputs.iter().zip(&bound.outputs) {
-                    let bytes = padded(&port.ty);
-                    encoder.copy_buffer_to_buffer(buffer, 0, &self.staging, offset, bytes);
-                    offset += bytes;
-                }
-            }
             self.device.shared.queue.submit([encoder.finish()]);
         })
-    }
-
-    fn collect(&self, mapped: Result<(), GpuError>) -> Result<Vec<Tensor>, GpuError> {
-        self.device.check()?;
-        mapped?;
-        let tensors = (|| {
-            let view = self.staging.get_mapped_range(..).map_err(|e| GpuError::Readback(e.to_string()))?;
-            let bytes: &[u8] = &view;
-            let mut offset = 0;
-            self.plan
-                .outputs
-                .iter()
-                .map(|port| {
-                    let part = bytes.get(offset..offset + port.ty.bytes());
-                    offset += padded(&port.ty) as usize;
-                    tensor(&port.ty, Precision::F32, part)
-                })
-                .collect()
-        })();
-        self.staging.unmap();
-        tensors
     }
 
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
@@ -214,9 +169,17 @@ impl Device {
     /// # Errors
     /// [`GpuError::Lost`] when the device was lost meanwhile.
     pub fn wait(&self) -> Result<(), GpuError> {
-        let polled = self.shared.device.poll(wgpu::PollType::wait_indefinitely());
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Lets wgpu call back; a wait that its time ran out for is no failure.
+    pub(super) fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
+        let polled = self.shared.device.poll(how);
         self.check()?;
-        polled.map(|_| ()).map_err(|e| GpuError::Readback(e.to_string()))
+        match polled {
+            Ok(_) | Err(wgpu::PollError::Timeout) => Ok(()),
+            Err(error) => Err(GpuError::Readback(error.to_string())),
+        }
     }
 
     /// Reads a tensor at the start of a range back.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::device::Device;
 use crate::error::GpuError;
-use crate::kernels::DeviceClass;
+use crate::kernels::{DeviceClass, Form};
 use crate::plan::{Action, BufferRef, Image, Plan};
 use crate::tensor::Precision;
 
@@ -54,10 +54,9 @@ impl Device {
             let (mut here, mut windows) = (Vec::new(), Vec::new());
             for &(slot, texel, precision) in &keys {
                 let Some(range) = plan.slots.get(slot).filter(|range| range.buffer == buffer) else { continue };
-                let mut image = Image { texel, precision, rows: 0, constant: None };
-                image.rows = range.bytes.div_ceil(image.row_bytes()) as u32;
+                let rows = Form::image_rows((range.bytes / precision.size()) as usize, texel) as u32;
                 here.push((slot, texel, precision));
-                windows.push(Window { offset: range.offset, image });
+                windows.push(Window { offset: range.offset, image: Image { texel, precision, rows, constant: None } });
             }
             match self.shared_memory(bytes, &windows) {
                 Some((shared, images)) => {

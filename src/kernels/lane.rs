@@ -27,7 +27,7 @@ pub(super) fn images_fit(case: &Case<'_>, bindings: &[Binding], traits: &DeviceT
         let (Operand::Input(index), Some(texel)) = (binding.operand, binding.form.texel()) else { continue };
         let Some(ty) = case.inputs.get(index) else { continue };
         if !image_fits(ty.shape.elements(), texel, traits) {
-            let (rows, side) = (image_rows(ty.shape.elements(), texel), traits.max_texture_side);
+            let (rows, side) = (Form::image_rows(ty.shape.elements(), texel), traits.max_texture_side);
             return Refusal::because(format!(
                 "{ty} as an image has {} x {rows} texels, and the device has {side} x {side}",
                 Form::IMAGE_WIDTH
@@ -37,14 +37,10 @@ pub(super) fn images_fit(case: &Case<'_>, bindings: &[Binding], traits: &DeviceT
     Ok(())
 }
 
-fn image_rows(elements: usize, texel: u32) -> usize {
-    elements.div_ceil(texel as usize * Form::IMAGE_WIDTH as usize)
-}
-
 /// Whether the device has images for so many elements, `texel` of them in one texel.
 pub(super) fn image_fits(elements: usize, texel: u32, traits: &DeviceTraits) -> bool {
     let side = traits.max_texture_side;
-    Form::IMAGE_WIDTH <= side && image_rows(elements, texel) <= side as usize
+    Form::IMAGE_WIDTH <= side && Form::image_rows(elements, texel) <= side as usize
 }
 
 /// Outputs of one lane: so many pixels, and so many vectors of channels of each.

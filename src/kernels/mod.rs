@@ -195,15 +195,22 @@ pub enum Form {
         /// Number of vectors: the element count divided by 4, rounded up.
         vectors: u32,
     },
-    /// `texture_storage_2d<rgba32float, read>` (or `rgba16float`), row-major texels of four elements, 4096 to a row.
+    /// `texture_storage_2d<rgba32float, read>` (or `rgba16float`), row-major texels of four elements, 1024 to a row.
     Image,
-    /// `texture_storage_2d<r32float, read>`, row-major texels of one element, 4096 to a row.
+    /// `texture_storage_2d<r32float, read>`, row-major texels of one element, 1024 to a row.
     ImageScalar,
 }
 
 impl Form {
     /// Texels in one row of an image form.
-    pub const IMAGE_WIDTH: u32 = 4096;
+    pub const IMAGE_WIDTH: u32 = 1024;
+
+    /// Rows of an image for so many elements, `texel` of them in one texel. It is never a power of two: llvmpipe translates a
+    /// shader once for images whose sides are powers of two, and once more for others.
+    pub fn image_rows(elements: usize, texel: u32) -> usize {
+        let rows = elements.div_ceil(texel as usize * Form::IMAGE_WIDTH as usize);
+        (rows + usize::from(rows.is_power_of_two())).max(3)
+    }
 
     /// Whether the shader writes through it.
     pub fn is_write(self) -> bool {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::narrow::narrow;
 use super::registry::TEMPLATES;
-use super::{Binding, Dispatch, LINEAR_WORKGROUP};
+use super::{Binding, Dispatch, Form, LINEAR_WORKGROUP};
 use crate::error::TemplateError;
 use crate::ops::UnaryFn;
 use crate::tensor::Precision;
@@ -81,6 +81,7 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::n
         .map_err(|e| e.to_string())?;
     environment.set_syntax(syntax);
     environment.add_global("LINEAR_WORKGROUP", LINEAR_WORKGROUP);
+    environment.add_global("IMAGE_WIDTH", Form::IMAGE_WIDTH);
     for (name, text) in TEMPLATES {
         environment.add_template(name, text).map_err(|e| e.to_string())?;
     }
@@ -88,6 +89,13 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::n
 });
 
 impl Dispatch {
+    /// What distinguishes its pipeline from others: dispatches of one configuration have the same shader text.
+    pub fn configuration(&self) -> String {
+        let Shader { stem, params, options } = &self.shader;
+        let bindings: Vec<String> = self.bindings.iter().map(Binding::declaration).collect();
+        format!("{stem} {options:?}\n{params}\n{}", bindings.join("\n"))
+    }
+
     /// The complete WGSL text: parameter block, bindings, then the rendered template, its accesses to buffers stored as `f16`
     /// converted.
     ///

@@ -29,6 +29,8 @@ pub struct DeviceTraits {
     pub half: bool,
     /// Largest storage binding in bytes.
     pub max_binding_bytes: u64,
+    /// Largest buffer in bytes.
+    pub max_buffer_bytes: u64,
     /// Largest uniform binding in bytes.
     pub max_uniform_bytes: u64,
     /// Storage buffers that one shader may bind.
@@ -51,6 +53,7 @@ impl DeviceTraits {
             subgroups: None,
             half: false,
             max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
             max_uniform_bytes: 64 << 10,
             max_storage_buffers: 8,
             max_workgroups: 65_535,

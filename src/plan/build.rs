@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::memory::{Assignment, Clash, Lifetime, assign, live_bytes};
+use super::split::{self, Part};
 use super::storage::Storage;
 use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Slot, Step, padded, stored};
 use crate::error::PlanError;
@@ -43,14 +44,21 @@ pub fn plan_stored(
     for (position, node) in graph.nodes().iter().enumerate() {
         if !matches!(node.op, Op::Reshape(_)) {
             let (inputs, outputs) = (graph.input_types(node), graph.output_types(node));
-            let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
-            let (kernel, launch, refusals) = select(node, &case, traits, choose(node, candidates(&node.op)))?;
-            selected.push(Selected { position, node, inputs, outputs, kernel, launch, refusals });
+            let order = choose(node, candidates(&node.op));
+            let large = |ty: &TensorType| padded(ty) > traits.max_binding_bytes;
+            let chosen = if inputs.iter().chain(&outputs).any(large) {
+                None
+            } else {
+                let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
+                Some(select(node, &case, traits, order.clone())?)
+            };
+            selected.push(Selected { position, node, inputs, outputs, order, chosen });
         }
     }
     let mut planner = Planner::new(graph);
     if precision == Precision::F16 {
-        let launches: Vec<_> = selected.iter().map(|selected| (selected.node, &selected.launch)).collect();
+        let launch = |selected: &Selected<'_>| selected.chosen.as_ref().map(|(_, launch, _)| launch.clone());
+        let launches: Vec<_> = selected.iter().map(|selected| (selected.node, launch(selected))).collect();
         planner.storage.narrow(graph, &launches);
     }
     for selected in selected {
@@ -65,9 +73,10 @@ struct Selected<'a> {
     node: &'a Node,
     inputs: Vec<TensorType>,
     outputs: Vec<TensorType>,
-    kernel: &'static Kernel,
-    launch: Launch,
-    refusals: Vec<(&'static str, Refusal)>,
+    /// The kernels that may compute it, the preferred one first.
+    order: Vec<&'static Kernel>,
+    /// The one that does; `None` for a node that is worked on in pieces.
+    chosen: Option<(&'static Kernel, Launch, Refusals)>,
 }
 
 fn check_half(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
@@ -86,8 +95,8 @@ fn check_values(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
         if value.ty.dtype != DType::F32 {
             return Err(PlanError::DType { value: value.name.clone(), found: value.ty.to_string() });
         }
-        if padded(&value.ty) > traits.max_binding_bytes {
-            let (bytes, limit) = (padded(&value.ty), traits.max_binding_bytes);
+        if padded(&value.ty) > traits.max_buffer_bytes {
+            let (bytes, limit) = (padded(&value.ty), traits.max_buffer_bytes);
             return Err(PlanError::TooLarge { value: value.name.clone(), bytes, limit });
         }
     }
@@ -100,7 +109,7 @@ fn select(
     case: &Case<'_>,
     traits: &DeviceTraits,
     order: Vec<&'static Kernel>,
-) -> Result<(&'static Kernel, Launch, Vec<(&'static str, Refusal)>), PlanError> {
+) -> Result<(&'static Kernel, Launch, Refusals), PlanError> {
     let mut refusals = Vec::new();
     for kernel in order {
         match (kernel.accepts)(case, traits) {
@@ -128,6 +137,7 @@ struct PendingStep {
 
 enum PendingAction {
     CopyToImage { source: Pending, image: usize, texels: u32 },
+    Copy { source: (Pending, u64), target: (Pending, u64), bytes: u64 },
     Dispatch { dispatch: crate::kernels::Dispatch, resources: Vec<Result<Pending, usize>> },
 }
 
@@ -141,6 +151,22 @@ struct Held {
 /// Nodes within which a value must be read again for its image to be kept. Gradients are read by the two or three nodes after
 /// the one that computes them; to keep what forward passes leave for backward ones would cost its size once more.
 const HORIZON: usize = 8;
+
+/// A launch with what it works on.
+struct Work<'a> {
+    position: usize,
+    node: &'a Node,
+    case: Case<'a>,
+    kernel: &'static Kernel,
+    launch: Launch,
+    /// Inputs, outputs and scratch buffers.
+    operands: [&'a [Pending]; 3],
+}
+
+type Refusals = Vec<(&'static str, Refusal)>;
+
+/// Bytes of the largest part that a divided node is worked on in: larger ones take scratch memory without being faster.
+const LARGEST_PIECE: u64 = 32 << 20;
 
 struct Planner<'a> {
     graph: &'a Graph,
@@ -201,52 +227,20 @@ impl<'a> Planner<'a> {
     }
 
     fn step(&mut self, selected: Selected<'_>, traits: &DeviceTraits) -> Result<(), PlanError> {
-        let Selected { position, node, inputs, outputs, kernel, launch, refusals } = selected;
+        let Selected { position, node, inputs, outputs, order, chosen } = selected;
         let sources: Vec<Pending> = node.inputs.iter().map(|&id| self.touch(id)).collect();
         let targets: Vec<Pending> = node.outputs.iter().map(|&id| self.touch(id)).collect();
-        let mut scratch = Vec::with_capacity(launch.scratch.len());
-        let mut scratch_types = Vec::with_capacity(launch.scratch.len());
-        for &bytes in &launch.scratch {
-            let pending = Pending::Scratch(self.owners.len());
-            self.extend(pending, bytes.next_multiple_of(16).max(16));
-            scratch.push(pending);
-            scratch_types.push(TensorType::f32([(bytes / 4) as usize]));
-        }
-        let wrong = || PlanError::Graph(format!("kernel {} binds an operand that `{}` lacks", kernel.stem, node.name));
         let mut actions = Vec::new();
-        // The images that this step reads.
-        let mut taken = Vec::new();
-        for mut dispatch in launch.dispatches {
-            let mut resources = Vec::with_capacity(dispatch.bindings.len());
-            let mut written = Vec::new();
-            for binding in &mut dispatch.bindings {
-                let (pending, ty, id) = match binding.operand {
-                    Operand::Input(i) => (sources.get(i), inputs.get(i), node.inputs.get(i)),
-                    Operand::Output(i) => (targets.get(i), outputs.get(i), node.outputs.get(i)),
-                    Operand::Scratch(i) => (scratch.get(i), scratch_types.get(i), None),
-                };
-                let pending = *pending.ok_or_else(wrong)?;
-                binding.precision = id.map_or(Precision::F32, |&id| self.storage.precision(id));
-                if binding.form.is_write() {
-                    written.push(pending);
-                }
-                resources.push(match (binding.form.texel(), ty) {
-                    (None, _) => Ok(pending),
-                    (Some(_), None) => return Err(wrong()),
-                    (Some(texel), Some(ty)) => {
-                        let reads = id.map(|&id| self.reads[self.storage.root(id)].iter());
-                        let soon = reads.into_iter().flatten().rev().find(|&&read| read <= position + HORIZON);
-                        let until = soon.copied().unwrap_or(position).max(position);
-                        let needed = Held { source: pending, until };
-                        let form = Image { texel, precision: binding.precision, rows: 0, constant: None };
-                        Err(self.image(needed, position, (form, ty), traits, &mut taken, &mut actions)?)
-                    }
-                });
+        let (kernel, refusals) = match chosen {
+            None => self.pieces(position, node, (&sources, &targets), traits, order, &mut actions)?,
+            Some((kernel, launch, refusals)) => {
+                let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
+                let scratch = self.scratch(&launch.scratch);
+                let work = Work { position, node, case, kernel, launch, operands: [&sources, &targets, &scratch] };
+                self.launch(work, traits, &mut actions)?;
+                (kernel, refusals)
             }
-            actions.push(PendingAction::Dispatch { dispatch, resources });
-            // What was copied before it was written to is out of date.
-            self.held.retain(|_, held| !written.contains(&held.source));
-        }
+        };
         let spec = node.op.spec();
         // A step with several outputs is as exact as the coarsest of them.
         let half = node.outputs.iter().any(|&id| self.storage.precision(id) == Precision::F16);
@@ -267,6 +261,128 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
+    /// Scratch buffers for the present step.
+    fn scratch(&mut self, bytes: &[u64]) -> Vec<Pending> {
+        let new = |&bytes: &u64| {
+            let pending = Pending::Scratch(self.owners.len());
+            self.extend(pending, bytes.next_multiple_of(16).max(16));
+            pending
+        };
+        bytes.iter().map(new).collect()
+    }
+
+    /// Launches a node that is too large for one binding piece by piece: parts are copied to scratch buffers and back.
+    fn pieces(
+        &mut self,
+        position: usize,
+        node: &Node,
+        (sources, targets): (&[Pending], &[Pending]),
+        traits: &DeviceTraits,
+        order: Vec<&'static Kernel>,
+        actions: &mut Vec<PendingAction>,
+    ) -> Result<(&'static Kernel, Refusals), PlanError> {
+        let (inputs, outputs) = (self.graph.input_types(node), self.graph.output_types(node));
+        let pieces =
+            split::pieces(&node.op, &inputs, &outputs, traits.max_binding_bytes.min(LARGEST_PIECE)).map_err(|why| {
+                PlanError::Indivisible {
+                    node: node.name.clone(),
+                    op: node.op.to_string(),
+                    bytes: inputs.iter().chain(&outputs).map(padded).max().unwrap_or(0),
+                    limit: traits.max_binding_bytes,
+                    why,
+                }
+            })?;
+        let parts: Vec<Vec<Part>> =
+            pieces.iter().map(|piece| piece.inputs.iter().chain(&piece.outputs).cloned().collect()).collect();
+        let whole: Vec<Pending> = sources.iter().chain(targets).copied().collect();
+        let types: Vec<&TensorType> = inputs.iter().chain(&outputs).collect();
+        // Operands that are cut have a scratch buffer that is large enough for each of their parts.
+        let mut operands = whole.clone();
+        for (i, operand) in operands.iter_mut().enumerate() {
+            let of = |parts: &Vec<Part>| parts.get(i).map_or(0, Part::bytes);
+            let cut = |parts: &Vec<Part>| types.get(i).is_some_and(|ty| of(parts) != ty.bytes() as u64);
+            if parts.iter().any(cut)
+                && let [scratch] = self.scratch(&[parts.iter().map(of).max().unwrap_or(0)])[..]
+            {
+                *operand = scratch;
+            }
+        }
+        let mut kernel = None;
+        for (piece, parts) in pieces.iter().zip(&parts) {
+            let part_types: Vec<TensorType> = parts.iter().map(|part| part.ty.clone()).collect();
+            let (input_types, output_types) = part_types.split_at(inputs.len());
+            let case = Case { op: &piece.op, inputs: input_types, outputs: output_types };
+            let (chosen, launch, refusals) = select(node, &case, traits, order.clone())?;
+            kernel.get_or_insert((chosen, refusals));
+            let copies = |range: std::ops::Range<usize>, back: bool| {
+                let moved = range.filter(|&i| operands[i] != whole[i]).map(|i| {
+                    let (large, small) = ((whole[i], parts[i].first as u64 * 4), (operands[i], 0));
+                    let (source, target) = if back { (small, large) } else { (large, small) };
+                    PendingAction::Copy { source, target, bytes: parts[i].bytes() }
+                });
+                moved.collect::<Vec<_>>()
+            };
+            actions.extend(copies(0..inputs.len(), false));
+            self.held.retain(|_, held| !operands.contains(&held.source) || whole.contains(&held.source));
+            let scratch = self.scratch(&launch.scratch);
+            let (sources, targets) = operands.split_at(inputs.len());
+            let work = Work { position, node, case, kernel: chosen, launch, operands: [sources, targets, &scratch] };
+            self.launch(work, traits, actions)?;
+            actions.extend(copies(inputs.len()..operands.len(), true));
+        }
+        self.held.retain(|_, held| !targets.contains(&held.source));
+        kernel.ok_or_else(|| PlanError::Graph(format!("`{}` is empty", node.name)))
+    }
+
+    /// Adds the dispatches of a launch, and the copies into images that they need.
+    fn launch(
+        &mut self,
+        Work { position, node, case, kernel, launch, operands }: Work<'_>,
+        traits: &DeviceTraits,
+        actions: &mut Vec<PendingAction>,
+    ) -> Result<(), PlanError> {
+        let scratch_types: Vec<TensorType> =
+            launch.scratch.iter().map(|&bytes| TensorType::f32([(bytes / 4) as usize])).collect();
+        let wrong = || PlanError::Graph(format!("kernel {} binds an operand that `{}` lacks", kernel.stem, node.name));
+        // The images that this step reads.
+        let mut taken = Vec::new();
+        let [sources, targets, scratch] = operands;
+        for mut dispatch in launch.dispatches {
+            let mut resources = Vec::with_capacity(dispatch.bindings.len());
+            let mut written = Vec::new();
+            for binding in &mut dispatch.bindings {
+                let (pending, ty, id) = match binding.operand {
+                    Operand::Input(i) => (sources.get(i), case.inputs.get(i), node.inputs.get(i)),
+                    Operand::Output(i) => (targets.get(i), case.outputs.get(i), node.outputs.get(i)),
+                    Operand::Scratch(i) => (scratch.get(i), scratch_types.get(i), None),
+                };
+                let pending = *pending.ok_or_else(wrong)?;
+                // A part of a value lies in scratch memory.
+                let id = id.filter(|_| !matches!(pending, Pending::Scratch(_)));
+                binding.precision = id.map_or(Precision::F32, |&id| self.storage.precision(id));
+                if binding.form.is_write() {
+                    written.push(pending);
+                }
+                resources.push(match (binding.form.texel(), ty) {
+                    (None, _) => Ok(pending),
+                    (Some(_), None) => return Err(wrong()),
+                    (Some(texel), Some(ty)) => {
+                        let reads = id.map(|&id| self.reads[self.storage.root(id)].iter());
+                        let soon = reads.into_iter().flatten().rev().find(|&&read| read <= position + HORIZON);
+                        let until = soon.copied().unwrap_or(position).max(position);
+                        let needed = Held { source: pending, until };
+                        let form = Image { texel, precision: binding.precision, rows: 0, constant: None };
+                        Err(self.image(needed, position, (form, ty), traits, &mut taken, actions)?)
+                    }
+                });
+            }
+            actions.push(PendingAction::Dispatch { dispatch, resources });
+            // What was copied before it was written to is out of date.
+            self.held.retain(|_, held| !written.contains(&held.source));
+        }
+        Ok(())
+    }
+
     /// The image that stands in for a buffer, and the copy that fills it if none holds it yet.
     fn image(
         &mut self,
@@ -279,7 +395,7 @@ impl<'a> Planner<'a> {
     ) -> Result<usize, PlanError> {
         let texel = form.texel;
         let texels = ty.shape.elements().div_ceil(texel as usize);
-        let rows = texels.div_ceil(Form::IMAGE_WIDTH as usize);
+        let rows = Form::image_rows(ty.shape.elements(), texel);
         if rows > traits.max_texture_side as usize || Form::IMAGE_WIDTH > traits.max_texture_side {
             return Err(PlanError::Graph(format!(
                 "an image of {rows} rows is larger than this device's textures ({} a side)",
@@ -327,6 +443,12 @@ impl<'a> Planner<'a> {
     fn clashes(&self) -> Vec<Clash> {
         let mut clashes = Vec::new();
         for action in self.steps.iter().flat_map(|step| &step.actions) {
+            // No copy goes from a buffer to itself.
+            if let PendingAction::Copy { source, target, .. } = action
+                && let (Some(&read), Some(&written)) = (self.owners.get(&source.0), self.owners.get(&target.0))
+            {
+                clashes.push(Clash { read, written, strict: true });
+            }
             let PendingAction::Dispatch { dispatch, resources } = action else { continue };
             let bound = dispatch.bindings.iter().zip(resources).filter_map(|(binding, resource)| {
                 let owner = resource.as_ref().ok().and_then(|pending| self.owners.get(pending));
@@ -342,8 +464,7 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(mut self, traits: &DeviceTraits) -> Result<Plan, PlanError> {
-        let Assignment { slots: assigned, buffers } =
-            assign(&self.lifetimes, &self.clashes(), traits.max_binding_bytes);
+        let Assignment { slots: assigned, buffers } = assign(&self.lifetimes, &self.clashes(), traits.max_buffer_bytes);
         let mut slots = assigned.clone();
         slots.sort_unstable();
         slots.dedup();
@@ -361,6 +482,9 @@ impl<'a> Planner<'a> {
                 .map(|action| match action {
                     PendingAction::CopyToImage { source, image, texels } => {
                         Action::CopyToImage { source: place(source), image, texels }
+                    }
+                    PendingAction::Copy { source, target, bytes } => {
+                        Action::Copy { source: (place(source.0), source.1), target: (place(target.0), target.1), bytes }
                     }
                     PendingAction::Dispatch { mut dispatch, resources } => {
                         let resources: Vec<Resource> = resources

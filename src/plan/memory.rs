@@ -227,12 +227,12 @@ mod tests {
 
     #[test]
     fn buffers_are_shared_in_a_dispatch_where_that_saves_much() {
-        // The large value comes first, then second, of two that live together: apart, both buffers would be large.
-        let (lifetimes, clashes) = chain(&[8192, 256, 256, 8192]);
+        // Apart, each of the small values needs a buffer beside that of the large ones.
+        let (lifetimes, clashes) = chain(&[8192, 2048, 2048, 8192]);
         let Assignment { slots, buffers } = assign(&lifetimes, &clashes, 1 << 20);
-        assert_eq!(buffers.iter().sum::<u64>(), 8192 + 256);
+        assert_eq!(buffers.iter().sum::<u64>(), 8192 + 2048);
         assert!(clashes.iter().any(|clash| slots[clash.read].buffer == slots[clash.written].buffer));
         let strict: Vec<Clash> = clashes.iter().map(|clash| Clash { strict: true, ..*clash }).collect();
-        assert_eq!(assign(&lifetimes, &strict, 1 << 20).buffers.iter().sum::<u64>(), 2 * 8192);
+        assert_eq!(assign(&lifetimes, &strict, 1 << 20).buffers.iter().sum::<u64>(), 8192 + 2 * 2048);
     }
 }

@@ -4,7 +4,10 @@ mod build;
 mod memory;
 mod print;
 mod probe;
+mod split;
 mod storage;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -87,12 +90,12 @@ pub enum Action {
         /// Texels to copy.
         texels: u32,
     },
-    /// Copies a buffer into another one.
+    /// Copies a range of a buffer into another buffer.
     Copy {
-        /// From.
-        source: BufferRef,
-        /// To.
-        target: BufferRef,
+        /// From here, from this byte on.
+        source: (BufferRef, u64),
+        /// To here, from this byte on.
+        target: (BufferRef, u64),
         /// How many bytes.
         bytes: u64,
     },
@@ -206,6 +209,16 @@ impl Plan {
     /// Work of all steps.
     pub fn cost(&self) -> Cost {
         self.steps.iter().map(|step| step.cost).sum()
+    }
+
+    /// Number of distinct pipelines.
+    pub fn pipelines(&self) -> usize {
+        let actions = self.steps.iter().flat_map(|step| &step.actions);
+        let configurations = actions.filter_map(|action| match action {
+            Action::Dispatch { dispatch, .. } => Some(dispatch.configuration()),
+            _ => None,
+        });
+        configurations.collect::<BTreeSet<_>>().len()
     }
 
     /// Number of dispatches.

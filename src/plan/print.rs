@@ -44,7 +44,11 @@ impl fmt::Display for Plan {
                     Action::CopyToImage { source, image, texels } => {
                         writeln!(f, "    image{image} <- {source} ({texels} texels)")?;
                     }
-                    Action::Copy { source, target, bytes } => writeln!(f, "    {target} <- {source} ({bytes} bytes)")?,
+                    Action::Copy { source, target, bytes } => {
+                        let from = |start: u64| if start == 0 { String::new() } else { format!(" from {start}") };
+                        let ((source, start), (target, place)) = (source, target);
+                        writeln!(f, "    {target}{} <- {source}{} ({bytes} bytes)", from(*place), from(*start))?;
+                    }
                     Action::Dispatch { dispatch, resources } => {
                         let [x, y, z] = dispatch.workgroups;
                         let bound: Vec<String> = dispatch
@@ -72,9 +76,10 @@ impl fmt::Display for Plan {
         }
         writeln!(
             f,
-            "{} steps, {} dispatches; {} buffers of {} bytes (live at once: {}), constants {}, images {}; peak {} bytes",
+            "{} steps, {} dispatches of {} pipelines; {} buffers of {} bytes (live at once: {}), constants {}, images {}; peak {} bytes",
             self.steps.len(),
             self.dispatches(),
+            self.pipelines(),
             self.buffers.len(),
             self.buffer_bytes(),
             self.live_bytes,

@@ -13,7 +13,7 @@ impl Plan {
         let resources = dispatch.bindings.iter().map(|binding| match (binding.operand, binding.form.texel()) {
             (Operand::Input(constant), Some(texel)) => {
                 let elements = constants.get(constant).map_or(0, |tensor| tensor.shape().elements());
-                let rows = elements.div_ceil((texel * Form::IMAGE_WIDTH) as usize) as u32;
+                let rows = Form::image_rows(elements, texel) as u32;
                 images.push(Image { texel, precision, rows, constant: Some(constant) });
                 Resource::Image(images.len() - 1)
             }

@@ -55,8 +55,8 @@ impl Storage {
 
     /// Stores as `f16` what may be: intermediate values and constants that it holds, unless a kernel sees them in a form that
     /// takes `f32` only, or reads again what it wrote: partial results stay as they are computed. Inputs and outputs of the
-    /// graph stay what the host gives and takes.
-    pub(super) fn narrow(&mut self, graph: &Graph, launches: &[(&Node, &Launch)]) {
+    /// graph stay what the host gives and takes, and nodes without a launch, which are worked on in pieces, keep `f32`.
+    pub(super) fn narrow(&mut self, graph: &Graph, launches: &[(&Node, Option<Launch>)]) {
         let half = Precision::F16;
         for (root, value) in graph.values().iter().enumerate().filter(|(i, _)| self.roots[*i] == *i) {
             let fits = match &value.origin {
@@ -68,6 +68,10 @@ impl Storage {
         let mut full: Vec<ValueId> = graph.outputs().iter().map(|(_, id)| *id).collect();
         for (node, launch) in launches {
             full.extend(exact_inputs(&node.op).iter().filter_map(|&i| node.inputs.get(i)));
+            let Some(launch) = launch else {
+                full.extend(node.inputs.iter().chain(&node.outputs));
+                continue;
+            };
             for binding in launch.dispatches.iter().flat_map(|dispatch| &dispatch.bindings) {
                 let (id, again) = match binding.operand {
                     Operand::Input(i) => (node.inputs.get(i), false),
@@ -126,7 +130,7 @@ impl Storage {
                 op: "Copy",
                 kernel: "copy",
                 refusals: Vec::new(),
-                actions: vec![Action::Copy { source, target, bytes }],
+                actions: vec![Action::Copy { source: (source, 0), target: (target, 0), bytes }],
                 inputs: vec![super::Placement { buffer: source, ty: ty.clone(), precision }],
                 outputs: vec![super::Placement { buffer: target, ty, precision }],
                 cost: Cost { macs: 0, bytes: 2 * bytes },

@@ -12,13 +12,13 @@ use crate::gpu::{Executable, SharedWeights};
 use crate::graph::Graph;
 use crate::kernels::{DeviceTraits, preferred};
 use crate::passes::{FoldCache, Report, optimize, specialize};
-use crate::plan::{Plan, plan_stored};
+use crate::plan::{Plan, Port, plan_stored};
 use crate::tensor::{Precision, Tensor};
 
 /// How far a compilation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Shader pipelines compiled so far.
+    /// Shader pipelines that are ready to run.
     Pipelines {
         /// Finished.
         done: usize,
@@ -131,6 +131,14 @@ impl Compiled {
             None => cpu::run(&self.graph, inputs)?,
         };
         Ok(self.named(outputs))
+    }
+
+    pub(super) fn warm_up(&self) -> Result<(), SessionError> {
+        if let Some(executable) = &self.executable {
+            let zeros = |port: &Port| Tensor::full(port.ty.shape.clone(), 0.0);
+            executable.run(&executable.plan().inputs.iter().map(zeros).collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 
     /// As [`Compiled::run`], without blocking the calling thread while the device works.

@@ -1,5 +1,7 @@
 //! Where a graph runs: a GPU, or the CPU reference.
 
+use std::path::Path;
+
 use crate::error::GpuError;
 use crate::gpu;
 use crate::gpu::ShaderChecks;
@@ -44,6 +46,15 @@ impl Device {
             name => name,
         };
         pollster::block_on(gpu::Device::request(wanted, ShaderChecks::default())).map(Device::Gpu)
+    }
+
+    /// Keeps what the driver makes of shaders in a folder such as [`gpu::cache_folder`] names, where the backend can; see
+    /// [`gpu::Device::cached_in`]. Without this nothing is written anywhere; the command line does it.
+    pub fn cached_in(self, folder: &Path) -> Device {
+        match self {
+            Device::Gpu(device) => Device::Gpu(device.cached_in(folder)),
+            Device::Cpu => Device::Cpu,
+        }
     }
 
     /// Uses the caller's own wgpu device.

@@ -75,6 +75,8 @@ impl std::fmt::Debug for Options {
 type Key = Vec<TensorType>;
 
 /// A graph on a device. Weights are uploaded once, whatever input shapes come along.
+///
+/// Threads may share it: runs follow each other on the device, and each thread gets the outputs of its own inputs.
 #[derive(Debug)]
 pub struct Session {
     graph: Graph,
@@ -146,6 +148,17 @@ impl Session {
             plans.remove(0);
         }
         plans.push((key, compiled.clone()));
+        Ok(compiled)
+    }
+
+    /// Compiles for the given input types and runs once on zeros, so that the first run that matters is as fast as any: shaders are
+    /// translated, buffers have memory behind them, staging buffers exist. Does nothing more than compile on the CPU reference.
+    ///
+    /// # Errors
+    /// As [`Session::compile`] and [`Session::run`].
+    pub fn warm_up(&self, types: &BTreeMap<String, TensorType>) -> Result<Arc<Compiled>, SessionError> {
+        let compiled = self.compile(types)?;
+        compiled.warm_up()?;
         Ok(compiled)
     }
 

@@ -8,7 +8,7 @@ use super::{Batch, Settings};
 use crate::error::TrainError;
 use crate::kernels::preferred;
 use crate::layers::{Emitter, Model};
-use crate::passes::{FoldCache, optimize};
+use crate::passes::{FoldCache, optimize, specialize};
 use crate::plan::plan;
 use crate::session::{Device, Options};
 use crate::tensor::{Shape, Tensor};
@@ -123,6 +123,7 @@ impl Trainer {
         let Device::Gpu(gpu) = &self.device else { return Ok(self.store.bytes()) };
         let graph = step_graph(&self.model, &self.settings.clone().segments(1), batch, Phase::Train, false)?;
         let (graph, _) = optimize(graph, &FoldCache::default())?;
+        let (graph, _) = specialize(graph, gpu.traits())?;
         let plan = plan(&graph, gpu.traits(), |node, _| preferred(&node.op, gpu.traits()))?;
         Ok(self.store.bytes() + plan.peak_bytes())
     }
