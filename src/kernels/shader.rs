@@ -92,7 +92,8 @@ impl Dispatch {
     /// What distinguishes its pipeline from others: dispatches of one configuration have the same shader text.
     pub fn configuration(&self) -> String {
         let Shader { stem, params, options } = &self.shader;
-        let bindings: Vec<String> = self.bindings.iter().map(Binding::declaration).collect();
+        let stored = |binding: &Binding| format!("{:?} {}", binding.precision, binding.declaration());
+        let bindings: Vec<String> = self.bindings.iter().map(stored).collect();
         format!("{stem} {options:?}\n{params}\n{}", bindings.join("\n"))
     }
 

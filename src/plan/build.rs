@@ -3,123 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::memory::{Assignment, Clash, Lifetime, assign, live_bytes};
+use super::select::{Refusals, Selected, select};
 use super::split::{self, Part};
 use super::storage::Storage;
 use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Slot, Step, padded, stored};
 use crate::error::PlanError;
 use crate::graph::{Graph, Node, Origin, ValueId};
-use crate::kernels::{Binding, Case, DeviceTraits, Form, Kernel, Launch, Operand, Refusal, candidates};
-use crate::ops::Op;
-use crate::tensor::{DType, Precision, TensorType};
-
-/// Plans a graph for a device, everything stored as `f32`. `choose` may overrule the order of the candidates of a node; as a
-/// rule it keeps it.
-///
-/// # Errors
-/// [`PlanError`] when a node has no kernel on this device, or a tensor is too large for it.
-pub fn plan(
-    graph: &Graph,
-    traits: &DeviceTraits,
-    choose: impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
-) -> Result<Plan, PlanError> {
-    plan_stored(graph, traits, Precision::F32, choose)
-}
-
-/// As [`plan`], with weights and intermediate values stored with a precision where that is possible; inputs and outputs of
-/// the graph stay `f32`.
-///
-/// # Errors
-/// As [`plan`], and [`PlanError::Half`] when the device has no `f16` or the graph is a training step.
-pub fn plan_stored(
-    graph: &Graph,
-    traits: &DeviceTraits,
-    precision: Precision,
-    choose: impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
-) -> Result<Plan, PlanError> {
-    check_values(graph, traits)?;
-    if precision == Precision::F16 {
-        check_half(graph, traits)?;
-    }
-    let mut selected = Vec::with_capacity(graph.nodes().len());
-    for (position, node) in graph.nodes().iter().enumerate() {
-        if !matches!(node.op, Op::Reshape(_)) {
-            let (inputs, outputs) = (graph.input_types(node), graph.output_types(node));
-            let order = choose(node, candidates(&node.op));
-            let large = |ty: &TensorType| padded(ty) > traits.max_binding_bytes;
-            let chosen = if inputs.iter().chain(&outputs).any(large) {
-                None
-            } else {
-                let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
-                Some(select(node, &case, traits, order.clone())?)
-            };
-            selected.push(Selected { position, node, inputs, outputs, order, chosen });
-        }
-    }
-    let mut planner = Planner::new(graph);
-    if precision == Precision::F16 {
-        let launch = |selected: &Selected<'_>| selected.chosen.as_ref().map(|(_, launch, _)| launch.clone());
-        let launches: Vec<_> = selected.iter().map(|selected| (selected.node, launch(selected))).collect();
-        planner.storage.narrow(graph, &launches);
-    }
-    for selected in selected {
-        planner.step(selected, traits)?;
-    }
-    planner.finish(traits)
-}
-
-/// A node with the kernel that computes it.
-struct Selected<'a> {
-    position: usize,
-    node: &'a Node,
-    inputs: Vec<TensorType>,
-    outputs: Vec<TensorType>,
-    /// The kernels that may compute it, the preferred one first.
-    order: Vec<&'static Kernel>,
-    /// The one that does; `None` for a node that is worked on in pieces.
-    chosen: Option<(&'static Kernel, Launch, Refusals)>,
-}
-
-fn check_half(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
-    if !traits.half {
-        return Err(PlanError::Half("this device has no f16 in shaders (wgpu's feature SHADER_F16); use f32".into()));
-    }
-    // Gradients and the small steps of optimizers fall below what f16 can hold.
-    match graph.nodes().iter().find(|node| matches!(node.op, Op::Update(_))) {
-        Some(node) => Err(PlanError::Half(format!("`{}` trains a weight, and training keeps f32", node.name))),
-        None => Ok(()),
-    }
-}
-
-fn check_values(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
-    for value in graph.values() {
-        if value.ty.dtype != DType::F32 {
-            return Err(PlanError::DType { value: value.name.clone(), found: value.ty.to_string() });
-        }
-        if padded(&value.ty) > traits.max_buffer_bytes {
-            let (bytes, limit) = (padded(&value.ty), traits.max_buffer_bytes);
-            return Err(PlanError::TooLarge { value: value.name.clone(), bytes, limit });
-        }
-    }
-    Ok(())
-}
-
-/// The first candidate that takes a case, with what those before it said.
-fn select(
-    node: &Node,
-    case: &Case<'_>,
-    traits: &DeviceTraits,
-    order: Vec<&'static Kernel>,
-) -> Result<(&'static Kernel, Launch, Refusals), PlanError> {
-    let mut refusals = Vec::new();
-    for kernel in order {
-        match (kernel.accepts)(case, traits) {
-            Ok(launch) => return Ok((kernel, launch, refusals)),
-            Err(refusal) => refusals.push((kernel.stem, refusal)),
-        }
-    }
-    let reasons = refusals.iter().map(|(stem, why)| format!("{stem} {why}")).collect();
-    Err(PlanError::NoKernel { node: node.name.clone(), op: node.op.to_string(), reasons })
-}
+use crate::kernels::{Binding, Case, DeviceTraits, Form, Kernel, Launch, Operand};
+use crate::tensor::{Precision, TensorType};
 
 /// A buffer while slots are not assigned yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,14 +54,12 @@ struct Work<'a> {
     operands: [&'a [Pending]; 3],
 }
 
-type Refusals = Vec<(&'static str, Refusal)>;
-
 /// Bytes of the largest part that a divided node is worked on in: larger ones take scratch memory without being faster.
 const LARGEST_PIECE: u64 = 32 << 20;
 
-struct Planner<'a> {
+pub(super) struct Planner<'a> {
     graph: &'a Graph,
-    storage: Storage,
+    pub(super) storage: Storage,
     steps: Vec<PendingStep>,
     images: Vec<Image>,
     constant_images: HashMap<(usize, u32), usize>,
@@ -183,7 +72,7 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(graph: &'a Graph) -> Planner<'a> {
+    pub(super) fn new(graph: &'a Graph) -> Planner<'a> {
         let storage = Storage::new(graph);
         let mut reads = vec![Vec::new(); graph.values().len()];
         for (position, node) in graph.nodes().iter().enumerate() {
@@ -226,7 +115,7 @@ impl<'a> Planner<'a> {
         self.lifetimes[owner].last = step;
     }
 
-    fn step(&mut self, selected: Selected<'_>, traits: &DeviceTraits) -> Result<(), PlanError> {
+    pub(super) fn step(&mut self, selected: Selected<'_>, traits: &DeviceTraits) -> Result<(), PlanError> {
         let Selected { position, node, inputs, outputs, order, chosen } = selected;
         let sources: Vec<Pending> = node.inputs.iter().map(|&id| self.touch(id)).collect();
         let targets: Vec<Pending> = node.outputs.iter().map(|&id| self.touch(id)).collect();
@@ -463,7 +352,7 @@ impl<'a> Planner<'a> {
         clashes
     }
 
-    fn finish(mut self, traits: &DeviceTraits) -> Result<Plan, PlanError> {
+    pub(super) fn finish(mut self, traits: &DeviceTraits) -> Result<Plan, PlanError> {
         let Assignment { slots: assigned, buffers } = assign(&self.lifetimes, &self.clashes(), traits.max_buffer_bytes);
         let mut slots = assigned.clone();
         slots.sort_unstable();

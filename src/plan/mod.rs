@@ -4,6 +4,7 @@ mod build;
 mod memory;
 mod print;
 mod probe;
+mod select;
 mod split;
 mod storage;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub use build::{plan, plan_stored};
+pub use select::{plan, plan_stored};
 
 use crate::kernels::{Dispatch, Refusal};
 use crate::ops::Cost;
