@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::layout::count;
 use super::window::{passes, window_fits};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
@@ -92,13 +92,12 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         before_rows: count(rows.before)?,
         before_columns: count(columns.before)?,
     };
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, true);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), Form::Read),
         Binding::new("w", Operand::Input(1), Form::ReadVec4),
         Binding::new("y", Operand::Output(0), Form::WriteVec4),
     ];
-    bindings.extend(epilogue);
+    bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, true));
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("T", "vec4<f32>")
         .with("channels", ins)
@@ -107,9 +106,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("pixels", pixels)
         .with("outs", outs)
         .with("lanes", json!(lanes))
-        .with("bias", bias)
-        .with("residual", conv.epilogue.residual)
-        .with_activation(conv.epilogue.activation);
+        .with_epilogue(&conv.epilogue, case.inputs, 2);
     let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }

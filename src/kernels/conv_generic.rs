@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use super::epilogue::epilogue_bindings;
 use super::layout::count;
 use super::window::{AXES, Windows, axis_params, window_fits};
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, LONG_LOOP, Launch, Operand, Refusal, Shader, ends, linear,
     params,
 };
-use crate::ops::{Epilogue, Filters, Op};
+use crate::ops::{Filters, Op};
 
 params! {
     /// Parameters of `conv_generic`: elements or vectors of the output and of a pixel, channels of a group, and the windows
@@ -25,31 +26,6 @@ params! {
 
 /// Takes every convolution.
 pub(super) const KERNEL: Kernel = Kernel { stem: "conv_generic", accepts };
-
-/// The epilogue's option for the bias, and the bindings of what it reads, which follows input and weights.
-pub(super) fn epilogue_parts(case: &Case<'_>, epilogue: &Epilogue, vectors: bool) -> (&'static str, Vec<Binding>) {
-    epilogue_parts_from(2, case, epilogue, vectors)
-}
-
-/// As [`epilogue_parts`], of an op whose epilogue reads from input `first` on.
-pub(super) fn epilogue_parts_from(
-    first: usize,
-    case: &Case<'_>,
-    epilogue: &Epilogue,
-    vectors: bool,
-) -> (&'static str, Vec<Binding>) {
-    let one = case.inputs.get(first).is_some_and(|bias| bias.shape.elements() == 1);
-    let bias = match (epilogue.bias, one) {
-        (false, _) => "none",
-        (true, true) => "one",
-        (true, false) => "channel",
-    };
-    let form = |scalar: bool| if vectors && !scalar { Form::ReadVec4 } else { Form::Read };
-    let parts = [(epilogue.bias, "bias", form(one)), (epilogue.residual, "residual", form(false))];
-    let there = parts.into_iter().filter(|(there, ..)| *there);
-    let bindings = there.zip(first..).map(|((_, name, form), i)| Binding::new(name, Operand::Input(i), form));
-    (bias, bindings.collect())
-}
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
@@ -82,22 +58,19 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         windows: axis_params(&axes)?,
     };
     let read = |vectors: bool| if vectors { Form::ReadVec4 } else { Form::Read };
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, vectors);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), read(vectors && form != "group")),
         Binding::new("w", Operand::Input(1), read(vectors && form != "shared")),
         Binding::new("y", Operand::Output(0), if vectors { Form::WriteVec4 } else { Form::Write }),
     ];
-    bindings.extend(epilogue);
+    bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, vectors));
     Ok(Dispatch {
         shader: Shader::new("conv_generic", Params::WGSL)
             .with("T", if vectors { "vec4<f32>" } else { "f32" })
             .with("form", form)
             .with("unroll", unroll)
             .with("axes", json!(AXES))
-            .with("bias", bias)
-            .with("residual", json!(conv.epilogue.residual))
-            .with_activation(conv.epilogue.activation),
+            .with_epilogue(&conv.epilogue, case.inputs, 2),
         bindings,
         params: params.words(),
         workgroups,

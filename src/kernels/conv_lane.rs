@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::lane::{Rounds, TEXEL, Tile, epilogue_bindings, images_fit, lanes, tile, with_epilogue};
+use super::lane::{Rounds, TEXEL, Tile, images_fit, lane_bindings, lanes, tile};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
 use crate::ops::{Filters, Op};
 
@@ -56,7 +56,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let scalar = !site.in_channels.is_multiple_of(4);
     let mut bindings =
         vec![Binding::new("x", Operand::Input(0), Form::Image), Binding::new("w", Operand::Input(1), Form::Image)];
-    bindings.extend(epilogue_bindings(&conv.epilogue, 2));
+    bindings.extend(lane_bindings(&conv.epilogue, 2));
     images_fit(case, &bindings, traits)?;
     let [depth, rows, columns] = site.axes3();
     // Neighbouring outputs share the inputs of a dense row of taps, as far as that keeps the shader short.
@@ -133,7 +133,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         before_columns: columns.before as u32,
     };
     Ok(Dispatch {
-        shader: with_epilogue(shader, &conv.epilogue, case.inputs),
+        shader: shader.with_epilogue(&conv.epilogue, case.inputs, 2),
         bindings,
         params: params.words(),
         workgroups,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::layout::count;
 use super::window::{AXES, FARTHEST};
 use super::{
@@ -171,22 +171,19 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         width_inverse: width[8],
         width_hop: width[9],
     };
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, part == 4);
     let read = if vectors { Form::ReadVec4 } else { Form::Read };
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), read),
         Binding::new("w", Operand::Input(1), read),
         Binding::new("y", Operand::Output(0), if part == 4 { Form::WriteVec4 } else { Form::Write }),
     ];
-    bindings.extend(epilogue);
+    bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, part == 4));
     Ok(Dispatch {
         shader: Shader::new("conv_transpose", Params::WGSL)
             .with("T", if part == 4 { "vec4<f32>" } else { "f32" })
             .with("vectors", vectors)
             .with("axes", json!(AXES))
-            .with("bias", bias)
-            .with("residual", json!(conv.epilogue.residual))
-            .with_activation(conv.epilogue.activation),
+            .with_epilogue(&conv.epilogue, case.inputs, 2),
         bindings,
         params: params.words(),
         workgroups,

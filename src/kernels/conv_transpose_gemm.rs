@@ -1,6 +1,6 @@
 //! `conv_transpose_gemm`: a transposed convolution in one group as tiled matrix products, one for each phase of its strides.
 
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::gemm::{TILES, Tile, busy};
 use super::layout::count;
 use super::window::FARTHEST;
@@ -93,20 +93,17 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         width_stride: count(width.stride)?,
         width_before: count(width.before)?,
     };
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, true);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), Form::ReadVec4),
         Binding::new("w", Operand::Input(1), Form::ReadVec4),
         Binding::new("y", Operand::Output(0), Form::WriteVec4),
     ];
-    bindings.extend(epilogue);
+    bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, true));
     let shader = tile
         .options(Shader::new(KERNEL.stem, Params::WGSL), STEP)
         .with("phased", true)
         .with("T", "vec4<f32>")
-        .with("bias", bias)
-        .with("residual", conv.epilogue.residual)
-        .with_activation(conv.epilogue.activation);
+        .with_epilogue(&conv.epilogue, case.inputs, 2);
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups: [x, y, count(phases)?] }.into())
 }
 

@@ -1,6 +1,6 @@
 //! `conv_transpose_lane`: a transposed convolution in one group, phase by phase of its stride, on a processor.
 
-use super::lane::{epilogue_bindings, images_fit, lanes, with_epilogue};
+use super::lane::{images_fit, lane_bindings, lanes};
 use super::layout::count;
 use super::window::{AXES, FARTHEST};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
@@ -77,7 +77,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     }
     let mut bindings =
         vec![Binding::new("x", Operand::Input(0), Form::Image), Binding::new("w", Operand::Input(1), Form::Image)];
-    bindings.extend(epilogue_bindings(&conv.epilogue, 2));
+    bindings.extend(lane_bindings(&conv.epilogue, 2));
     images_fit(case, &bindings, traits)?;
     let in_quads = site.in_channels / 4;
     let step_quads = if in_quads.is_multiple_of(2) { 2 } else { 1 };
@@ -139,6 +139,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("out_quads", tile_quads)
         .with("quads", step_quads)
         .with("axes", serde_json::json!(AXES));
-    let shader = with_epilogue(shader, &conv.epilogue, case.inputs);
+    let shader = shader.with_epilogue(&conv.epilogue, case.inputs, 2);
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }

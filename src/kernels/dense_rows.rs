@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::layout::count;
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, forms, params,
@@ -49,21 +49,18 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         return Refusal::because(format!("{groups} workgroups are more than one dispatch can count"));
     };
     let (read, write, element) = forms(vectors);
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, vectors);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), Form::Read),
         Binding::new("w", Operand::Input(1), read),
         Binding::new("y", Operand::Output(0), write),
     ];
-    bindings.extend(epilogue);
+    bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, vectors));
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("T", element)
         .with("threads", json!([across, apart]))
         .with("steps", json!(steps))
         .with("rows", rows)
-        .with("bias", bias)
-        .with("residual", conv.epilogue.residual)
-        .with_activation(conv.epilogue.activation);
+        .with_epilogue(&conv.epilogue, case.inputs, 2);
     let params = Params { columns: count(columns)?, reduction: count(site.in_channels)? };
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }

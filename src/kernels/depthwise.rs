@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::layout::count;
 use super::window::{passes, window_fits};
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
+use super::{
+    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, forms, params,
+};
 use crate::ops::{Conv, ConvSite, Filters, Op};
 use crate::tensor::AxisWindow;
 
@@ -145,25 +147,22 @@ pub(super) fn launch(
         before_rows: count(rows.before)?,
         before_columns: count(columns.before)?,
     };
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, vectors);
-    let (read, write) = if vectors { (Form::ReadVec4, Form::WriteVec4) } else { (Form::Read, Form::Write) };
+    let (read, write, element) = forms(vectors);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), read),
         Binding::new("w", Operand::Input(1), weights),
         Binding::new("y", Operand::Output(0), write),
     ];
-    bindings.extend(epilogue);
+    bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, vectors));
     let shader = Shader::new(stem, Params::WGSL)
-        .with("T", if vectors { "vec4<f32>" } else { "f32" })
+        .with("T", element)
         .with("lanes", json!(lanes))
         .with("tile", json!(tile))
         .with("size", json!([rows.size, columns.size]))
         .with("stride", json!([rows.stride, columns.stride]))
         .with("dilation", json!([spread(&rows), spread(&columns)]))
         .with("deep", !passes(&depth))
-        .with("bias", bias)
-        .with("residual", conv.epilogue.residual)
-        .with_activation(conv.epilogue.activation);
+        .with_epilogue(&conv.epilogue, case.inputs, 2);
     let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::lane::{epilogue_bindings, images_fit, with_epilogue};
+use super::lane::{images_fit, lane_bindings};
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
 };
@@ -88,7 +88,7 @@ pub(super) fn launch(
     let (tile, unroll) = tile(&rows, &columns);
     let mut bindings =
         vec![Binding::new("x", Operand::Input(0), Form::Image), Binding::new("w", Operand::Input(1), weights)];
-    bindings.extend(epilogue_bindings(&conv.epilogue, 2));
+    bindings.extend(lane_bindings(&conv.epilogue, 2));
     images_fit(case, &bindings, traits)?;
     let quads = site.in_channels / 4;
     let tile_columns = columns.output.div_ceil(tile[1]);
@@ -125,7 +125,7 @@ pub(super) fn launch(
         before_columns: columns.before as u32,
     };
     Ok(Dispatch {
-        shader: with_epilogue(shader, &conv.epilogue, case.inputs),
+        shader: shader.with_epilogue(&conv.epilogue, case.inputs, 2),
         bindings,
         params: params.words(),
         workgroups: grid.map(|groups| groups as u32),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::lane::{image_fits, lanes};
 use super::phases::{Params, PhaseAxis, grid};
 use super::window::FARTHEST;
@@ -73,13 +73,12 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let sizes = (site.in_channels / 4, threads, site.batch);
     let (params, workgroups) = grid([axis(rows), axis(columns)], tile, sizes, traits)?;
     let read = if images { Form::Image } else { Form::ReadVec4 };
-    let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, true);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), read),
         Binding::new("w", Operand::Input(1), read),
         Binding::new("y", Operand::Output(0), Form::WriteVec4),
     ];
-    bindings.extend(epilogue);
+    bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, true));
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("threads", threads)
         .with("images", images)
@@ -87,9 +86,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("tile", json!(tile))
         .with("size", json!([rows.size, columns.size]))
         .with("stride", json!([rows.stride, columns.stride]))
-        .with("bias", bias)
-        .with("residual", json!(conv.epilogue.residual))
-        .with_activation(conv.epilogue.activation);
+        .with_epilogue(&conv.epilogue, case.inputs, 2);
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

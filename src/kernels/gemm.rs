@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::split_sum::{self, MOST_SLICES};
 use super::team::BUSY;
-use super::{Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Launch, Operand, Refusal, Shader, ends};
+use super::{Binding, Case, DeviceClass, DeviceTraits, Dispatch, Launch, Operand, Refusal, Shader, ends, forms};
 use crate::ops::{Conv, ConvSite};
 
 /// Invocations of a workgroup along rows and columns, the blocks of 4 x 4 sums that each of them owns, and the terms of the sum
@@ -189,8 +189,7 @@ impl Product {
         conv: &Conv,
         traits: &DeviceTraits,
     ) -> Result<Launch, Refusal> {
-        let (read, write) = if self.vectors { (Form::ReadVec4, Form::WriteVec4) } else { (Form::Read, Form::Write) };
-        let (bias, epilogue) = epilogue_parts(case, &conv.epilogue, self.vectors);
+        let (read, write, element) = forms(self.vectors);
         let sliced = tiling.slices > 1;
         let target = if sliced { Operand::Scratch(0) } else { Operand::Output(0) };
         let mut bindings = vec![
@@ -201,7 +200,7 @@ impl Product {
         let shader = tiling
             .tile
             .options(shader, self.reduction)
-            .with("T", if self.vectors { "vec4<f32>" } else { "f32" })
+            .with("T", element)
             .with("vectors", self.vectors)
             .with("grouped", self.groups > 1)
             .with("sliced", sliced);
@@ -210,11 +209,8 @@ impl Product {
             let first = Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups };
             return split_sum::launch(first, tiling.slices, case, &conv.epilogue, traits);
         }
-        bindings.extend(epilogue);
-        let shader = shader
-            .with("bias", bias)
-            .with("residual", json!(conv.epilogue.residual))
-            .with_activation(conv.epilogue.activation);
+        bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, self.vectors));
+        let shader = shader.with_epilogue(&conv.epilogue, case.inputs, 2);
         Ok(Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups }.into())
     }
 }

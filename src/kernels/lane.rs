@@ -3,11 +3,9 @@
 //! Drivers that run shaders on a processor turn a buffer load at a computed address into a loop over the vector lanes,
 //! while a load from a storage image is straight code, and a shuffle with a literal lane is a single instruction.
 
-use serde_json::json;
-
-use super::{Binding, Case, DeviceClass, DeviceTraits, Form, Operand, Refusal, Shader};
+use super::epilogue::bindings_as;
+use super::{Binding, Case, DeviceClass, DeviceTraits, Form, Operand, Refusal};
 use crate::ops::Epilogue;
-use crate::tensor::TensorType;
 
 /// The lanes of a device that the family is written for.
 pub(super) fn lanes(traits: &DeviceTraits) -> Result<u32, Refusal> {
@@ -105,23 +103,10 @@ const STORE: usize = 270;
 const WORKGROUP: usize = 2100;
 
 /// The output and what the epilogue reads, in binding order, from input `first` on.
-pub(super) fn epilogue_bindings(epilogue: &Epilogue, first: usize) -> Vec<Binding> {
-    let names = [epilogue.bias.then_some("bias"), epilogue.residual.then_some("residual")];
+pub(super) fn lane_bindings(epilogue: &Epilogue, first: usize) -> Vec<Binding> {
     let mut bindings = vec![Binding::new("y", Operand::Output(0), Form::WriteVec4)];
-    bindings.extend(
-        names.into_iter().flatten().zip(first..).map(|(name, i)| Binding::new(name, Operand::Input(i), Form::Image)),
-    );
+    bindings.extend(bindings_as(epilogue, first, |_| Form::Image));
     bindings
-}
-
-/// The options that `lib/lane.wgsl` asks for.
-pub(super) fn with_epilogue(shader: Shader, epilogue: &Epilogue, inputs: &[TensorType]) -> Shader {
-    let bias = match inputs.get(2).filter(|_| epilogue.bias) {
-        Some(bias) if bias.shape.elements() == 1 => "one",
-        Some(_) => "channel",
-        None => "none",
-    };
-    shader.with("bias", bias).with("residual", json!(epilogue.residual)).with_activation(epilogue.activation)
 }
 
 #[cfg(test)]
@@ -129,7 +114,7 @@ mod tests {
     use super::*;
     use crate::kernels::candidates;
     use crate::ops::{Conv, Op};
-    use crate::tensor::Window;
+    use crate::tensor::{TensorType, Window};
 
     /// What the kernels of the family say to a 1x1 convolution from 8 to 8 channels over `pixels` pixels.
     fn refusals(pixels: usize, traits: &DeviceTraits) -> Vec<String> {

@@ -24,6 +24,7 @@ mod depthwise;
 mod depthwise_grad_filter;
 mod depthwise_lane;
 mod depthwise_transpose;
+mod epilogue;
 mod expand;
 mod gather;
 mod gemm;

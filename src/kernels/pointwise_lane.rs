@@ -1,6 +1,6 @@
 //! `pointwise_lane`: a window of one tap, or a dense layer, as a matrix product on a processor.
 
-use super::lane::{Rounds, TEXEL, epilogue_bindings, images_fit, lanes, tile, with_epilogue};
+use super::lane::{Rounds, TEXEL, images_fit, lane_bindings, lanes, tile};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
 use crate::ops::{Conv, ConvSite, Filters, Op};
 
@@ -56,7 +56,7 @@ pub(super) fn launch(
 ) -> Result<Launch, Refusal> {
     let mut bindings =
         vec![Binding::new("x", Operand::Input(0), Form::Image), Binding::new("w", Operand::Input(1), Form::Image)];
-    bindings.extend(epilogue_bindings(&conv.epilogue, 2));
+    bindings.extend(lane_bindings(&conv.epilogue, 2));
     images_fit(case, &bindings, traits)?;
     let (pixels, out_quads) = (site.pixels(), site.out_channels / 4);
     let out_tiles = out_quads.div_ceil(tile[1]);
@@ -72,7 +72,7 @@ pub(super) fn launch(
         out_tiles: out_tiles as u32,
     };
     Ok(Dispatch {
-        shader: with_epilogue(shader, &conv.epilogue, case.inputs),
+        shader: shader.with_epilogue(&conv.epilogue, case.inputs, 2),
         bindings,
         params: params.words(),
         workgroups,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::conv_generic::epilogue_parts_from;
+use super::epilogue::{bias, epilogue_bindings};
 use super::gemm::Tile;
 use super::layout::count;
 use super::shader::function_options;
@@ -149,28 +149,26 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         width_before: count(width.before)?,
     };
     let second = op.depthwise_inputs();
-    let (inner_bias, inner) = epilogue_parts_from(2, case, &op.depthwise.epilogue, true);
-    let (bias, epilogue) = epilogue_parts_from(second + 1, case, &op.pointwise.epilogue, true);
+    let (inner, after) = (&op.depthwise.epilogue, second + 1);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), Form::ReadVec4),
         Binding::new("inner", Operand::Input(1), Form::ReadVec4),
         Binding::new("w", Operand::Input(second), Form::ReadVec4),
         Binding::new("y", Operand::Output(0), Form::WriteVec4),
     ];
-    bindings.extend(inner.into_iter().map(|binding| Binding { name: "inner_bias", ..binding }));
-    bindings.extend(epilogue);
-    let inner_activation = op.depthwise.epilogue.activation.map_or(serde_json::Value::Null, function_options);
+    let inner_bindings = epilogue_bindings(inner, case.inputs, 2, true).into_iter();
+    bindings.extend(inner_bindings.map(|binding| Binding { name: "inner_bias", ..binding }));
+    bindings.extend(epilogue_bindings(&op.pointwise.epilogue, case.inputs, after, true));
+    let inner_activation = inner.activation.map_or(serde_json::Value::Null, function_options);
     let shader = tile
         .options(Shader::new(KERNEL.stem, Params::WGSL), ins)
         .with("T", "vec4<f32>")
         .with("vectors", true)
         .with("size", json!([height.size, width.size]))
         .with("dilation", json!([height.dilation, width.dilation]))
-        .with("inner_bias", inner_bias)
+        .with("inner_bias", bias(inner, case.inputs, 2))
         .with("inner_activation", inner_activation)
-        .with("bias", bias)
-        .with("residual", op.pointwise.epilogue.residual)
-        .with_activation(op.pointwise.epilogue.activation);
+        .with_epilogue(&op.pointwise.epilogue, case.inputs, after);
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

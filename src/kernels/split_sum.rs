@@ -1,8 +1,6 @@
 //! `split_sum`: the slices of a product's sum added up in their order, with the epilogue that waits for the whole sum.
 
-use serde_json::json;
-
-use super::conv_generic::epilogue_parts;
+use super::epilogue::epilogue_bindings;
 use super::layout::count;
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Launch, Operand, Refusal, Shader, linear, params};
 use crate::ops::Epilogue;
@@ -29,18 +27,13 @@ pub(super) fn launch(
         return Refusal::because(format!("{slices} slices of {output} are more than this device binds"));
     }
     let (items, workgroups) = linear(output.shape.elements() / 4, traits)?;
-    let (bias, further) = epilogue_parts(case, epilogue, true);
     let mut bindings = vec![
         Binding::new("x", Operand::Scratch(0), Form::ReadVec4),
         Binding::new("y", Operand::Output(0), Form::WriteVec4),
     ];
-    bindings.extend(further);
+    bindings.extend(epilogue_bindings(epilogue, case.inputs, 2, true));
     let params = Params { count: items, channels: count(output.shape.last_axis() / 4)?, slices: count(slices)? };
-    let shader = Shader::new("split_sum", Params::WGSL)
-        .with("T", "vec4<f32>")
-        .with("bias", bias)
-        .with("residual", json!(epilogue.residual))
-        .with_activation(epilogue.activation);
+    let shader = Shader::new("split_sum", Params::WGSL).with("T", "vec4<f32>").with_epilogue(epilogue, case.inputs, 2);
     let sum = Dispatch { shader, bindings, params: params.words(), workgroups };
     Ok(Launch { dispatches: vec![first, sum], scratch: vec![bytes] })
 }
