@@ -109,18 +109,12 @@ impl OpSpec for Binary {
     fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
         let shape = self.output_shape(&types(inputs))?;
         let data = values(self.name(), inputs)?;
-        let strides: Vec<Vec<usize>> =
-            inputs.iter().filter_map(|tensor| tensor.shape().broadcast_strides(&shape)).collect();
-        let own = shape.strides();
-        let offset = |index: usize, operand: usize| -> usize {
-            (0..shape.rank()).map(|axis| index / own[axis] % shape[axis] * strides[operand][axis]).sum()
-        };
-        let y = (0..shape.elements())
-            .map(|i| {
-                let (a, b) = (data[0][offset(i, 0)], data[1][offset(i, 1)]);
-                self.function.evaluate(f64::from(a), f64::from(b)) as f32
-            })
-            .collect();
+        let [a, b] = [0, 1].map(|operand: usize| {
+            let strides = inputs[operand].shape().broadcast_strides(&shape).unwrap_or_default();
+            shape.offsets(&strides)
+        });
+        let y = a.zip(b).map(|(a, b)| self.function.evaluate(f64::from(data[0][a]), f64::from(data[1][b])) as f32);
+        let y = y.collect();
         output(self.name(), &TensorType::f32(shape), y)
     }
 

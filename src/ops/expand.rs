@@ -46,11 +46,7 @@ impl OpSpec for Expand {
         let ty = self.infer(&types(inputs))?.remove(0);
         let x = values(self.name(), inputs)?[0];
         let source = inputs[0].shape().broadcast_strides(&ty.shape).unwrap_or_default();
-        let own = ty.shape.strides();
-        let y = (0..ty.shape.elements())
-            .map(|i| x[(0..ty.shape.rank()).map(|axis| i / own[axis] % ty.shape[axis] * source[axis]).sum::<usize>()])
-            .collect();
-        output(self.name(), &ty, y)
+        output(self.name(), &ty, ty.shape.offsets(&source).map(|at| x[at]).collect())
     }
 
     fn gradient(&self, site: &mut GradientSite<'_>) -> Result<Gradient, ShapeError> {

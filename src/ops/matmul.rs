@@ -65,20 +65,14 @@ impl OpSpec for MatMul {
         let types = types(inputs);
         let (site, ty) = (self.site(&types)?, self.infer(&types)?.remove(0));
         let data = values(self.name(), inputs)?;
-        let own = site.batch.strides();
-        let matrices: Vec<Vec<usize>> = inputs
-            .iter()
-            .filter_map(|tensor| {
-                Shape::from(&tensor.shape()[..tensor.shape().rank() - 2]).broadcast_strides(&site.batch)
-            })
-            .collect();
-        let matrix = |batch: usize, operand: usize| -> usize {
-            (0..site.batch.rank()).map(|axis| batch / own[axis] % site.batch[axis] * matrices[operand][axis]).sum()
+        let matrices = |operand: usize| {
+            let shape = inputs[operand].shape();
+            let leading = Shape::from(&shape[..shape.rank() - 2]).broadcast_strides(&site.batch).unwrap_or_default();
+            site.batch.offsets(&leading)
         };
         let mut y = Vec::with_capacity(ty.shape.elements());
-        for batch in 0..site.batch.elements() {
-            let a = &data[0][matrix(batch, 0) * site.m * site.k..];
-            let b = &data[1][matrix(batch, 1) * site.k * site.n..];
+        for (a, b) in matrices(0).zip(matrices(1)) {
+            let (a, b) = (&data[0][a * site.m * site.k..], &data[1][b * site.k * site.n..]);
             for row in 0..site.m {
                 for column in 0..site.n {
                     let sum: f64 = (0..site.k)

@@ -44,29 +44,23 @@ impl OpSpec for Normalize {
     fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
         let ty = self.infer(&types(inputs))?.remove(0);
         let data = values(self.name(), inputs)?;
-        let (shape, own) = (&ty.shape, ty.shape.strides());
+        let shape = &ty.shape;
         let statistics: Shape =
             (0..shape.rank()).map(|axis| if self.axes.contains(&axis) { 1 } else { shape[axis] }).collect();
-        let offset = |i: usize, strides: &[usize]| -> usize {
-            (0..shape.rank()).map(|axis| i / own[axis] % shape[axis] * strides[axis]).sum()
-        };
-        let group = statistics.broadcast_strides(shape).unwrap_or_default();
+        let along = |operand: &Shape| shape.offsets(&operand.broadcast_strides(shape).unwrap_or_default());
         let length = self.length(shape) as f64;
         let mut mean = vec![0f64; statistics.elements()];
-        for (i, &x) in data[0].iter().enumerate() {
-            mean[offset(i, &group)] += f64::from(x) / length;
+        for (&x, at) in data[0].iter().zip(along(&statistics)) {
+            mean[at] += f64::from(x) / length;
         }
         let mut variance = vec![0f64; statistics.elements()];
-        for (i, &x) in data[0].iter().enumerate() {
-            let at = offset(i, &group);
+        for (&x, at) in data[0].iter().zip(along(&statistics)) {
             variance[at] += (f64::from(x) - mean[at]).powi(2) / length;
         }
-        let gamma = inputs[1].shape().broadcast_strides(shape).unwrap_or_default();
-        let beta = inputs[2].shape().broadcast_strides(shape).unwrap_or_default();
-        let y = data[0].iter().enumerate().map(|(i, &x)| {
-            let at = offset(i, &group);
+        let (gamma, beta) = (along(inputs[1].shape()), along(inputs[2].shape()));
+        let y = data[0].iter().zip(along(&statistics)).zip(gamma.zip(beta)).map(|((&x, at), (gamma, beta))| {
             let unit = (f64::from(x) - mean[at]) / (variance[at] + f64::from(self.epsilon)).sqrt();
-            (unit * f64::from(data[1][offset(i, &gamma)]) + f64::from(data[2][offset(i, &beta)])) as f32
+            (unit * f64::from(data[1][gamma]) + f64::from(data[2][beta])) as f32
         });
         output(self.name(), &ty, y.collect())
     }

@@ -66,7 +66,7 @@ impl OpSpec for Reduce {
         let ty = self.infer(&types(inputs))?.remove(0);
         let x = values(self.name(), inputs)?[0];
         let shape = inputs[0].shape();
-        let (own, kept) = (shape.strides(), self.shape(shape, true));
+        let kept = self.shape(shape, true);
         let target = kept.broadcast_strides(shape).unwrap_or_default();
         let start = match self.function {
             ReduceFn::Sum | ReduceFn::Mean => 0.0,
@@ -74,8 +74,7 @@ impl OpSpec for Reduce {
             ReduceFn::Min => f64::INFINITY,
         };
         let mut sums = vec![start; kept.elements()];
-        for (i, &x) in x.iter().enumerate() {
-            let at: usize = (0..shape.rank()).map(|axis| i / own[axis] % shape[axis] * target[axis]).sum();
+        for (&x, at) in x.iter().zip(shape.offsets(&target)) {
             let (x, sum) = (f64::from(x), &mut sums[at]);
             match self.function {
                 ReduceFn::Sum | ReduceFn::Mean => *sum += x,

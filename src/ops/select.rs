@@ -38,15 +38,12 @@ impl OpSpec for Select {
     fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
         let shape = self.output_shape(&types(inputs))?;
         let data = values(self.name(), inputs)?;
-        let strides: Vec<Vec<usize>> =
-            inputs.iter().filter_map(|tensor| tensor.shape().broadcast_strides(&shape)).collect();
-        let own = shape.strides();
-        let element = |index: usize, operand: usize| -> f32 {
-            let place = |axis: usize| index / own[axis] % shape[axis] * strides[operand][axis];
-            data[operand][(0..shape.rank()).map(place).sum::<usize>()]
-        };
-        let chosen = |i: usize| element(i, if element(i, 0) != 0.0 { 1 } else { 2 });
-        let y = (0..shape.elements()).map(chosen).collect();
+        let [condition, a, b] = [0, 1, 2].map(|operand: usize| {
+            let strides = inputs[operand].shape().broadcast_strides(&shape).unwrap_or_default();
+            shape.offsets(&strides).map(move |at| (operand, at))
+        });
+        let element = |(operand, at): (usize, usize)| data[operand][at];
+        let y = condition.zip(a).zip(b).map(|((c, a), b)| element(if element(c) != 0.0 { a } else { b })).collect();
         output(self.name(), &TensorType::f32(shape), y)
     }
 

@@ -49,19 +49,9 @@ impl OpSpec for Transpose {
     fn reference(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, ShapeError> {
         let ty = self.infer(&types(inputs))?.remove(0);
         let x = values(self.name(), inputs)?[0];
-        let source = inputs[0].shape().strides();
-        let own = ty.shape.strides();
-        let y = (0..ty.shape.elements())
-            .map(|i| {
-                let offset: usize = self
-                    .perm
-                    .iter()
-                    .enumerate()
-                    .map(|(axis, &from)| i / own[axis] % ty.shape[axis] * source[from])
-                    .sum();
-                x[offset]
-            })
-            .collect();
+        let own = inputs[0].shape().strides();
+        let source: Vec<usize> = self.perm.iter().map(|&axis| own[axis]).collect();
+        let y = ty.shape.offsets(&source).map(|at| x[at]).collect();
         output(self.name(), &ty, y)
     }
 

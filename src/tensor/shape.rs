@@ -51,6 +51,16 @@ impl Shape {
         Some(strides)
     }
 
+    /// Where the elements of an operand lie that is walked along with a tensor of this shape, in the order of its elements.
+    ///
+    /// `strides` are the operand's along the axes of this shape, as [`Shape::broadcast_strides`] gives them.
+    pub fn offsets(&self, strides: &[usize]) -> impl Iterator<Item = usize> + use<> {
+        let own = self.strides();
+        let axes: Vec<[usize; 3]> =
+            self.0.iter().zip(own).zip(strides).map(|((&size, own), &stride)| [size, own, stride]).collect();
+        (0..self.elements()).map(move |i| axes.iter().map(|[size, own, stride]| i / own % size * stride).sum())
+    }
+
     /// The shape that both operands broadcast to (NumPy's rule), or `None`.
     pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
         let rank = self.rank().max(other.rank());
@@ -113,6 +123,10 @@ mod tests {
         let b = Shape::from([3, 1]);
         assert_eq!(a.broadcast(&b), Some(Shape::from([2, 3, 5])));
         assert_eq!(b.broadcast_strides(&Shape::from([2, 3, 5])), Some(vec![0, 1, 0]));
+        assert_eq!(
+            Shape::from([2, 3, 2]).offsets(&[0, 1, 0]).collect::<Vec<_>>(),
+            [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]
+        );
         assert_eq!(a.broadcast(&Shape::from([4, 5])), Some(Shape::from([2, 4, 5])));
         assert_eq!(Shape::from([2, 5]).broadcast(&Shape::from([3, 5])), None);
         assert_eq!(Shape::from([4]).broadcast_strides(&Shape::from([3])), None);

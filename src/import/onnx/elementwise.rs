@@ -225,10 +225,9 @@ fn pair(
 /// Offsets of a broadcast operand's elements, in the output's order.
 pub(super) fn broadcast_positions(from: &[usize], to: &[usize]) -> Result<Vec<usize>, String> {
     let (from, to) = (Shape::from(from.to_vec()), Shape::from(to.to_vec()));
-    let count = elements(&to)?;
+    elements(&to)?;
     let strides = from.broadcast_strides(&to).ok_or_else(|| format!("{from} does not broadcast to {to}"))?;
-    let own = to.strides();
-    Ok((0..count).map(|i| (0..to.rank()).map(|axis| i / own[axis] % to[axis] * strides[axis]).sum()).collect())
+    Ok(to.offsets(&strides).collect())
 }
 
 /// The shape that two operands broadcast to.

@@ -134,8 +134,8 @@ pub(super) fn transpose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
 }
 
 fn strided(shape: &[usize], strides: &[usize]) -> Result<Vec<usize>, Wrong> {
-    let (count, own) = (elements(shape)?, Shape::from(shape.to_vec()).strides());
-    Ok((0..count).map(|i| (0..shape.len()).map(|axis| i / own[axis] % shape[axis] * strides[axis]).sum()).collect())
+    elements(shape)?;
+    Ok(Shape::from(shape.to_vec()).offsets(strides).collect())
 }
 
 /// `Concat`.
