@@ -72,10 +72,11 @@ impl Executable {
             })
             .collect();
         let dispatches: Vec<&Dispatch> = work.iter().map(|(dispatch, _)| *dispatch).collect();
-        let missing = device.missing(&dispatches);
+        let configurations: Vec<String> = dispatches.iter().map(|dispatch| dispatch.configuration()).collect();
+        let missing = device.missing(&configurations);
         let (send, finished) = mpsc::channel();
         let mut executable = std::thread::scope(|scope| -> Result<Executable, GpuError> {
-            let compiling = scope.spawn(|| device.compile_missing(&dispatches, &missing, send));
+            let compiling = scope.spawn(|| device.compile_missing(&dispatches, &configurations, &missing, send));
             let mut executable = Executable::allocate(device, plan.clone(), weights, &dispatches)?;
             executable.touch_all(&work, missing.len(), finished, progress)?;
             executable.times = compiling.join().unwrap_or_else(|_| {
@@ -88,7 +89,7 @@ impl Executable {
         {
             cache.save();
         }
-        executable.pipelines = device.pipelines(&dispatches)?;
+        executable.pipelines = device.pipelines(&configurations)?;
         let Bound { inputs, outputs, .. } = executable.own;
         executable.own = Bound { inputs: Vec::new(), outputs: Vec::new(), steps: Vec::new() };
         executable.own = executable.bind(inputs, outputs)?;

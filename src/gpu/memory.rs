@@ -88,7 +88,7 @@ impl Device {
         let bytes: &[u8] = match precision {
             Precision::F32 => elements(tensor)?,
             Precision::F16 => {
-                narrow = precision.store(bytemuck::cast_slice(elements(tensor)?));
+                narrow = precision.store(values(tensor)?);
                 &narrow
             }
         };
@@ -121,8 +121,12 @@ pub(super) fn image_descriptor(image: Image, usage: wgpu::TextureUsages) -> wgpu
 
 /// The elements of a tensor as the device wants them.
 pub(super) fn elements(tensor: &Tensor) -> Result<&[u8], GpuError> {
+    values(tensor).map(bytemuck::cast_slice)
+}
+
+fn values(tensor: &Tensor) -> Result<&[f32], GpuError> {
     match tensor.data() {
-        Data::F32(values) => Ok(bytemuck::cast_slice(values)),
+        Data::F32(values) => Ok(values),
         _ => {
             let what = format!("{} elements cannot be uploaded; convert with `Tensor::to_f32`", tensor.dtype());
             Err(GpuError::Binding { name: "tensor".into(), what })

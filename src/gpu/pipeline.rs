@@ -41,31 +41,34 @@ pub struct PipelineTimes {
 pub(super) const PARAMS_STRIDE: u64 = 256;
 
 impl Device {
-    /// Those dispatches whose pipelines do not exist yet, by position, one of each configuration.
-    pub(super) fn missing(&self, dispatches: &[&Dispatch]) -> Vec<(usize, String)> {
+    /// Positions of configurations whose pipelines do not exist yet, one of each.
+    pub(super) fn missing(&self, configurations: &[String]) -> Vec<usize> {
         let known = lock(&self.shared.pipelines);
         let mut seen = HashSet::new();
-        let configurations = dispatches.iter().map(|dispatch| dispatch.configuration()).enumerate();
-        configurations.filter(|(_, key)| !known.contains_key(key) && seen.insert(key.clone())).collect()
+        let numbered = configurations.iter().enumerate();
+        numbered.filter(|(_, key)| !known.contains_key(*key) && seen.insert(*key)).map(|(i, _)| i).collect()
     }
 
     /// Compiles the missing pipelines in parallel and sends each to `finished` with the position of its dispatch.
     pub(super) fn compile_missing(
         &self,
         dispatches: &[&Dispatch],
-        missing: &[(usize, String)],
+        configurations: &[String],
+        missing: &[usize],
         finished: mpsc::Sender<(usize, Arc<Pipeline>)>,
     ) -> Result<PipelineTimes, GpuError> {
         let workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(missing.len());
         let next = AtomicUsize::new(0);
         let times = Mutex::new(PipelineTimes { compiled: missing.len(), ..PipelineTimes::default() });
         let work = |finished: mpsc::Sender<(usize, Arc<Pipeline>)>| -> Result<(), GpuError> {
-            while let Some((position, key)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some(dispatch) = dispatches.get(*position) else { continue };
+            while let Some(&position) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Some((dispatch, key)) = dispatches.get(position).zip(configurations.get(position)) else {
+                    continue;
+                };
                 let pipeline = Arc::new(self.pipeline(dispatch, &times)?);
                 lock(&self.shared.pipelines).insert(key.clone(), pipeline.clone());
                 // Nobody listens any more when the caller has failed.
-                let _ = finished.send((*position, pipeline));
+                let _ = finished.send((position, pipeline));
             }
             Ok(())
         };
@@ -81,11 +84,11 @@ impl Device {
         Ok(*lock(&times))
     }
 
-    /// The pipelines of all dispatches, in their order, once the missing ones have been compiled.
-    pub(super) fn pipelines(&self, dispatches: &[&Dispatch]) -> Result<Vec<Arc<Pipeline>>, GpuError> {
+    /// The pipelines of configurations, in their order, once the missing ones have been compiled.
+    pub(super) fn pipelines(&self, configurations: &[String]) -> Result<Vec<Arc<Pipeline>>, GpuError> {
         let known = lock(&self.shared.pipelines);
-        let find = |dispatch: &&Dispatch| known.get(&dispatch.configuration()).cloned();
-        dispatches.iter().map(|dispatch| find(dispatch).ok_or_else(|| wrong("a pipeline is missing"))).collect()
+        let find = |key: &String| known.get(key).cloned().ok_or_else(|| wrong("a pipeline is missing"));
+        configurations.iter().map(find).collect()
     }
 
     /// Number of distinct pipelines compiled on this device so far.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::memory::{Assignment, Clash, Lifetime, assign, live_bytes};
-use super::select::{Refusals, Selected, select};
+use super::select::{Chosen, Refusals, Selected, select};
 use super::split::{self, Part};
 use super::storage::Storage;
 use super::{Action, BufferRef, Image, Placement, Plan, Port, Resource, Slot, Step, padded, stored};
@@ -116,13 +116,15 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn step(&mut self, selected: Selected<'_>, traits: &DeviceTraits) -> Result<(), PlanError> {
-        let Selected { position, node, inputs, outputs, order, chosen } = selected;
+        let Selected { position, node, inputs, outputs, chosen } = selected;
         let sources: Vec<Pending> = node.inputs.iter().map(|&id| self.touch(id)).collect();
         let targets: Vec<Pending> = node.outputs.iter().map(|&id| self.touch(id)).collect();
         let mut actions = Vec::new();
         let (kernel, refusals) = match chosen {
-            None => self.pieces(position, node, (&sources, &targets), traits, order, &mut actions)?,
-            Some((kernel, launch, refusals)) => {
+            Chosen::InPieces(order) => {
+                self.pieces(position, node, (&sources, &targets), traits, &order, &mut actions)?
+            }
+            Chosen::Whole((kernel, launch, refusals)) => {
                 let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
                 let scratch = self.scratch(&launch.scratch);
                 let work = Work { position, node, case, kernel, launch, operands: [&sources, &targets, &scratch] };
@@ -167,7 +169,7 @@ impl<'a> Planner<'a> {
         node: &Node,
         (sources, targets): (&[Pending], &[Pending]),
         traits: &DeviceTraits,
-        order: Vec<&'static Kernel>,
+        order: &[&'static Kernel],
         actions: &mut Vec<PendingAction>,
     ) -> Result<(&'static Kernel, Refusals), PlanError> {
         let (inputs, outputs) = (self.graph.input_types(node), self.graph.output_types(node));
@@ -201,7 +203,7 @@ impl<'a> Planner<'a> {
             let part_types: Vec<TensorType> = parts.iter().map(|part| part.ty.clone()).collect();
             let (input_types, output_types) = part_types.split_at(inputs.len());
             let case = Case { op: &piece.op, inputs: input_types, outputs: output_types };
-            let (chosen, launch, refusals) = select(node, &case, traits, order.clone())?;
+            let (chosen, launch, refusals) = select(node, &case, traits, order)?;
             kernel.get_or_insert((chosen, refusals));
             let copies = |range: std::ops::Range<usize>, back: bool| {
                 let moved = range.filter(|&i| operands[i] != whole[i]).map(|i| {

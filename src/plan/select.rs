@@ -43,18 +43,20 @@ pub fn plan_stored(
             let order = choose(node, candidates(&node.op));
             let large = |ty: &TensorType| padded(ty) > traits.max_binding_bytes;
             let chosen = if inputs.iter().chain(&outputs).any(large) {
-                None
+                Chosen::InPieces(order)
             } else {
-                let case = Case { op: &node.op, inputs: &inputs, outputs: &outputs };
-                Some(select(node, &case, traits, order.clone())?)
+                Chosen::Whole(select(node, &Case { op: &node.op, inputs: &inputs, outputs: &outputs }, traits, &order)?)
             };
-            selected.push(Selected { position, node, inputs, outputs, order, chosen });
+            selected.push(Selected { position, node, inputs, outputs, chosen });
         }
     }
     let mut planner = Planner::new(graph);
     if precision == Precision::F16 {
-        let launch = |selected: &Selected<'_>| selected.chosen.as_ref().map(|(_, launch, _)| launch.clone());
-        let launches: Vec<_> = selected.iter().map(|selected| (selected.node, launch(selected))).collect();
+        let launches = selected.iter().map(|selected| match &selected.chosen {
+            Chosen::Whole((_, launch, _)) => (selected.node, Some(launch)),
+            Chosen::InPieces(_) => (selected.node, None),
+        });
+        let launches: Vec<_> = launches.collect();
         planner.storage.narrow(graph, &launches);
     }
     for selected in selected {
@@ -66,16 +68,24 @@ pub fn plan_stored(
 /// What kernels said that refused a node.
 pub(super) type Refusals = Vec<(&'static str, Refusal)>;
 
-/// A node with the kernel that computes it.
+/// A kernel, its launch, and what those before it said.
+pub(super) type Selection = (&'static Kernel, Launch, Refusals);
+
+/// How a node is computed.
+pub(super) enum Chosen {
+    /// By one launch.
+    Whole(Selection),
+    /// In pieces that one binding has room for, each by the first of these kernels that takes it.
+    InPieces(Vec<&'static Kernel>),
+}
+
+/// A node with the way it is computed.
 pub(super) struct Selected<'a> {
     pub position: usize,
     pub node: &'a Node,
     pub inputs: Vec<TensorType>,
     pub outputs: Vec<TensorType>,
-    /// The kernels that may compute it, the preferred one first.
-    pub order: Vec<&'static Kernel>,
-    /// The one that does; `None` for a node that is worked on in pieces.
-    pub chosen: Option<(&'static Kernel, Launch, Refusals)>,
+    pub chosen: Chosen,
 }
 
 fn check_half(graph: &Graph, traits: &DeviceTraits) -> Result<(), PlanError> {
@@ -107,8 +117,8 @@ pub(super) fn select(
     node: &Node,
     case: &Case<'_>,
     traits: &DeviceTraits,
-    order: Vec<&'static Kernel>,
-) -> Result<(&'static Kernel, Launch, Refusals), PlanError> {
+    order: &[&'static Kernel],
+) -> Result<Selection, PlanError> {
     let mut refusals = Vec::new();
     for kernel in order {
         match (kernel.accepts)(case, traits) {

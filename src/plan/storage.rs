@@ -56,7 +56,7 @@ impl Storage {
     /// Stores as `f16` what may be: intermediate values and constants that it holds, unless a kernel sees them in a form that
     /// takes `f32` only, or reads again what it wrote: partial results stay as they are computed. Inputs and outputs of the
     /// graph stay what the host gives and takes, and nodes without a launch, which are worked on in pieces, keep `f32`.
-    pub(super) fn narrow(&mut self, graph: &Graph, launches: &[(&Node, Option<Launch>)]) {
+    pub(super) fn narrow(&mut self, graph: &Graph, launches: &[(&Node, Option<&Launch>)]) {
         let half = Precision::F16;
         for (root, value) in graph.values().iter().enumerate().filter(|(i, _)| self.roots[*i] == *i) {
             let fits = match &value.origin {
