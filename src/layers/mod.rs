@@ -59,7 +59,7 @@ pub use separable::{SeparableConv, SeparableConv1D, SeparableConv2D, SeparableCo
 pub use sequential::Sequential;
 pub use settings::{DataFormat, IntoSizes, Padding};
 pub use shared_depthwise::{SharedDepthwiseConv, SharedDepthwiseConv1D, SharedDepthwiseConv2D, SharedDepthwiseConv3D};
-pub use summary::{Note, OPEN_AXIS, Row, Summary, describe};
+pub use summary::{Note, OPEN_AXIS, Row, Summary};
 pub use training::{TrainedWeight, TrainingGraph};
 
 /// An axis counted from either end as a position.

@@ -6,8 +6,7 @@ use super::lower::Value;
 use super::walk::{self, full_name};
 use super::{Given, OnnxError, OnnxModel};
 use crate::graph::Node;
-use crate::layers::{Row, Summary, describe};
-use crate::ops::Cost;
+use crate::layers::{Row, Summary};
 
 impl OnnxModel {
     /// What every node does, for given input shapes: its shape (axes in ONNX's order), parameters, kernels in words and
@@ -45,43 +44,15 @@ impl OnnxModel {
                 }
                 row.connected_to.extend(sources.get(name.as_str()).map(|source| source.to_string()));
             }
-            let cost = |node: &&Node| node.op.spec().cost(&graph.input_types(node), &graph.output_types(node));
-            row.macs = own.iter().map(cost).sum::<Cost>().macs;
-            for words in own.iter().filter_map(|node| describe(graph, node)) {
-                if !row.kernels.contains(&words) {
-                    row.kernels.push(words);
-                }
-            }
+            row.add_work(graph, own.iter().copied());
             sources.extend(step.node.output.iter().map(|name| (name.as_str(), step.name.as_str())));
             rows.push(row);
         }
-        let params = rows.iter().map(|row| row.params).sum();
-        Ok(Summary {
-            model: self.path.file_stem().map(|name| name.to_string_lossy().to_string()).unwrap_or_default(),
-            batch: rows.first().and_then(|row| row.output_shape.first().copied().flatten()).unwrap_or(1),
-            sequential: false,
-            params,
-            trainable_params: 0,
-            macs: rows.iter().map(|row| row.macs).sum(),
-            activation_bytes: rows.iter().map(|row| row.activation_bytes).sum(),
-            notes: Vec::new(),
-            rows,
-        })
+        Ok(Summary::of_graph(&self.path, rows))
     }
 }
 
 fn row(name: &str, class: &str, shape: &[usize]) -> Row {
-    Row {
-        name: name.to_string(),
-        class: class.to_string(),
-        output_shape: shape.iter().map(|&size| Some(size)).collect(),
-        params: 0,
-        trainable_params: 0,
-        connected_to: Vec::new(),
-        calls: 1,
-        kernels: Vec::new(),
-        macs: 0,
-        activation_bytes: 4 * shape.iter().product::<usize>() as u64,
-        nested: Vec::new(),
-    }
+    let bytes = 4 * shape.iter().product::<usize>() as u64;
+    Row::new(name, class, shape.iter().map(|&size| Some(size)).collect(), bytes)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{TfliteError, TfliteModel};
 use crate::graph::ValueId;
-use crate::layers::{Row, Summary, describe};
+use crate::layers::{Row, Summary};
 
 impl TfliteModel {
     /// What every node does, for given input shapes: its shape, parameters, kernels in words and work. Nodes that only turn
@@ -14,19 +14,9 @@ impl TfliteModel {
     /// As [`TfliteModel::graph`].
     pub fn summary(&self, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Summary, TfliteError> {
         let graph = self.graph(shapes)?;
-        let sizes = |id: ValueId| graph.ty(id).shape.iter().map(|&size| Some(size)).collect::<Vec<_>>();
-        let row = |name: &str, class: String, id: ValueId| Row {
-            name: name.to_string(),
-            class,
-            output_shape: sizes(id),
-            params: 0,
-            trainable_params: 0,
-            connected_to: Vec::new(),
-            calls: 1,
-            kernels: Vec::new(),
-            macs: 0,
-            activation_bytes: graph.ty(id).bytes() as u64,
-            nested: Vec::new(),
+        let row = |name: &str, class: &str, id: ValueId| {
+            let ty = graph.ty(id);
+            Row::new(name, class, ty.shape.iter().map(|&size| Some(size)).collect(), ty.bytes() as u64)
         };
         let mut rows = Vec::new();
         // The constant that a value is made of alone, and the row that computes any other value.
@@ -34,7 +24,7 @@ impl TfliteModel {
         for &id in graph.inputs() {
             let name = &graph.value(id).name;
             sources.insert(id, name.clone());
-            rows.push(row(name, "Input".into(), id));
+            rows.push(row(name, "Input", id));
         }
         let mut counted = HashSet::new();
         for node in graph.nodes() {
@@ -46,25 +36,14 @@ impl TfliteModel {
                 weights.insert(output, weight);
                 continue;
             }
-            let mut own = row(&node.name, node.op.to_string(), output);
+            let mut own = row(&node.name, &node.op.to_string(), output);
             let new = node.inputs.iter().filter_map(weight).filter(|&id| counted.insert(id));
             own.params = new.map(|id| graph.ty(id).shape.elements()).sum();
             own.connected_to = node.inputs.iter().filter_map(|id| sources.get(id).cloned()).collect();
-            own.kernels = describe(&graph, node).into_iter().collect();
-            own.macs = node.op.spec().cost(&graph.input_types(node), &graph.output_types(node)).macs;
+            own.add_work(&graph, [node]);
             sources.extend(node.outputs.iter().map(|&id| (id, node.name.clone())));
             rows.push(own);
         }
-        Ok(Summary {
-            model: self.path.file_stem().map(|name| name.to_string_lossy().to_string()).unwrap_or_default(),
-            batch: rows.first().and_then(|row| row.output_shape.first().copied().flatten()).unwrap_or(1),
-            sequential: false,
-            params: rows.iter().map(|row| row.params).sum(),
-            trainable_params: 0,
-            macs: rows.iter().map(|row| row.macs).sum(),
-            activation_bytes: rows.iter().map(|row| row.activation_bytes).sum(),
-            notes: Vec::new(),
-            rows,
-        })
+        Ok(Summary::of_graph(&self.path, rows))
     }
 }

@@ -4,7 +4,7 @@ use crate::graph::{Graph, Node};
 use crate::ops::{Filters, Op, PoolKind};
 
 /// What a node slides over its input; `None` for nodes that slide nothing.
-pub fn describe(graph: &Graph, node: &Node) -> Option<String> {
+pub(super) fn describe(graph: &Graph, node: &Node) -> Option<String> {
     let inputs = graph.input_types(node);
     match &node.op {
         Op::Conv(conv) => {

@@ -8,13 +8,15 @@ mod text;
 mod trace;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::{Dims, Model};
 use crate::error::LayerError;
+use crate::graph::{Graph, Node};
 
-pub use kernels::describe;
+use kernels::describe;
 pub use notes::Note;
 
 /// Rows and columns that stand in for input axes of open size when work is counted.
@@ -47,6 +49,33 @@ pub struct Row {
     pub nested: Vec<Row>,
 }
 
+impl Row {
+    /// A row of what gives one value, without weights and without work.
+    pub fn new(name: &str, class: &str, output_shape: Dims, activation_bytes: u64) -> Row {
+        Row {
+            name: name.into(),
+            class: class.into(),
+            output_shape,
+            params: 0,
+            trainable_params: 0,
+            connected_to: Vec::new(),
+            calls: 1,
+            kernels: Vec::new(),
+            macs: 0,
+            activation_bytes,
+            nested: Vec::new(),
+        }
+    }
+
+    /// Adds what nodes of a graph do: their kernels in words, each once, and their work.
+    pub fn add_work<'a>(&mut self, graph: &Graph, nodes: impl IntoIterator<Item = &'a Node>) {
+        for node in nodes {
+            self.macs += node.op.spec().cost(&graph.input_types(node), &graph.output_types(node)).macs;
+            self.kernels.extend(describe(graph, node).filter(|words| !self.kernels.contains(words)));
+        }
+    }
+}
+
 /// A model in one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -68,6 +97,24 @@ pub struct Summary {
     pub activation_bytes: u64,
     /// What is probably not meant, each with the way out.
     pub notes: Vec<Note>,
+}
+
+impl Summary {
+    /// The summary of a file that holds a graph rather than layers: a row per node, inputs first, and nothing to train. The batch
+    /// is the first axis of the first row.
+    pub fn of_graph(path: &Path, rows: Vec<Row>) -> Summary {
+        Summary {
+            model: path.file_stem().map(|name| name.to_string_lossy().to_string()).unwrap_or_default(),
+            batch: rows.first().and_then(|row| row.output_shape.first().copied().flatten()).unwrap_or(1),
+            sequential: false,
+            params: rows.iter().map(|row| row.params).sum(),
+            trainable_params: 0,
+            macs: rows.iter().map(|row| row.macs).sum(),
+            activation_bytes: rows.iter().map(|row| row.activation_bytes).sum(),
+            notes: Vec::new(),
+            rows,
+        }
+    }
 }
 
 impl Model {

@@ -1,26 +1,14 @@
 //! The rows of the summary: one per layer, with the work of all its calls.
 
+use super::Row;
 use super::trace::Traced;
-use super::{Row, kernels};
 use crate::graph::{Graph, Node};
 use crate::layers::{InputSpec, Model, TensorRef};
-use crate::ops::Cost;
 
 /// The row of input number `position`, which `graph` has a shape for.
 pub(super) fn input_row(model: &Model, graph: &Graph, position: usize, input: &InputSpec) -> Row {
-    Row {
-        name: input.name.clone(),
-        class: "InputLayer".into(),
-        output_shape: model.dims(TensorRef::Input(position)),
-        params: 0,
-        trainable_params: 0,
-        connected_to: Vec::new(),
-        calls: 1,
-        kernels: Vec::new(),
-        macs: 0,
-        activation_bytes: graph.inputs().get(position).map_or(0, |&id| graph.ty(id).bytes() as u64),
-        nested: Vec::new(),
-    }
+    let bytes = graph.inputs().get(position).map_or(0, |&id| graph.ty(id).bytes() as u64);
+    Row::new(&input.name, "InputLayer", model.dims(TensorRef::Input(position)), bytes)
 }
 
 /// The rows of a model's layers. `runs` holds the model's calls once for each time that the model itself is called.
@@ -43,37 +31,30 @@ pub(super) fn layer_rows(model: &Model, graph: &Graph, runs: &[&[Traced]]) -> Ve
         let nested = layer.layer().as_model().map_or_else(Vec::new, |model| layer_rows(model, graph, &inner));
         let nodes: Vec<&Node> =
             traced.iter().flat_map(|call| graph.nodes().get(call.nodes.clone()).unwrap_or_default()).collect();
-        let cost: Cost =
-            nodes.iter().map(|node| node.op.spec().cost(&graph.input_types(node), &graph.output_types(node))).sum();
-        let mut words: Vec<String> = Vec::new();
-        if layer.layer().as_model().is_none() {
-            for kernel in nodes.iter().filter_map(|node| kernels::describe(graph, node)) {
-                if !words.contains(&kernel) {
-                    words.push(kernel);
-                }
-            }
-        }
         let given = traced.iter().flat_map(|call| &call.outputs).map(|&id| graph.ty(id).bytes() as u64).sum();
         let own = layer.weights().iter().filter(|weight| weight.spec().trainable);
         let own: usize = own.map(|weight| weight.spec().shape.elements()).sum();
         let weights = layer.layer().as_model().map_or_else(Vec::new, Model::weights);
         let inside = weights.iter().filter(|weight| weight.spec().trainable);
-        Row {
-            name: layer.name().into(),
-            class: layer.layer().class_name().into(),
-            output_shape: calls.first().and_then(|call| call.outputs.first()).cloned().unwrap_or_default(),
+        let bytes = match layer.layer().as_model() {
+            Some(_) => nested.iter().map(|row| row.activation_bytes).sum(),
+            None => given,
+        };
+        let shape = calls.first().and_then(|call| call.outputs.first()).cloned().unwrap_or_default();
+        let mut row = Row {
             params: layer.parameters(),
             trainable_params: own + inside.map(|weight| weight.spec().shape.elements()).sum::<usize>(),
             connected_to: calls.iter().flat_map(|call| call.inputs.iter().map(source)).collect(),
             calls: calls.len(),
-            kernels: words,
-            macs: cost.macs,
-            activation_bytes: match layer.layer().as_model() {
-                Some(_) => nested.iter().map(|row| row.activation_bytes).sum(),
-                None => given,
-            },
             nested,
+            ..Row::new(layer.name(), layer.layer().class_name(), shape, bytes)
+        };
+        row.add_work(graph, nodes);
+        if layer.layer().as_model().is_some() {
+            // The rows inside say it.
+            row.kernels.clear();
         }
+        row
     };
     model.layers().into_iter().map(row).collect()
 }
