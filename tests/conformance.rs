@@ -226,6 +226,32 @@ fn every_accepting_kernel_computes_every_case() {
     });
 }
 
+/// Grids that are too long for one axis are folded over two, and may then have more workgroups than there is work.
+#[test]
+fn surplus_workgroups_write_nothing() {
+    let device = device();
+    let mut folded = BTreeSet::new();
+    for case in cases::all().iter().filter(|case| case.id.starts_with("conv")) {
+        let graph = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.id));
+        let expected = cpu::run(&graph, &case.tensors()).unwrap();
+        for kernel in candidates(&case.op) {
+            for traits in families(&device) {
+                let Some(whole) = launch(&graph, kernel, &traits) else { continue };
+                let most = whole.dispatches.iter().map(|dispatch| dispatch.workgroups[0]).max().unwrap_or(1);
+                let narrow = DeviceTraits { max_workgroups: most.isqrt() + 1, ..traits };
+                if launch(&graph, kernel, &narrow).is_some_and(|launch| launch != whole) {
+                    run_form(&device, &graph, case, kernel, &narrow, &expected)
+                        .unwrap_or_else(|why| panic!("{} by {}: {why}", case.id, kernel.stem));
+                    folded.insert(kernel.stem);
+                }
+            }
+        }
+    }
+    for stem in ["conv_gemm", "conv_generic", "pointwise", "conv_lane"] {
+        assert!(folded.contains(stem), "{stem} of {folded:?}");
+    }
+}
+
 #[test]
 fn every_accepting_kernel_computes_what_is_stored_as_f16() {
     let device = device();

@@ -1,7 +1,7 @@
 {# Bodies of functions: `function` of one element `x`, of the type `T`; `function_of_two` of `a` and `b`, where `T` is an alias.
 
    Comparisons are written as `select`, so that NaN stays NaN where `max`, `min` and `clamp` may swallow it. #}
-{% from "lib/nan.wgsl" import is_nan, keep_nan %}
+{% from "lib/nan.wgsl" import is_nan, is_positive, keep_nan %}
 {% macro sigmoid(x, T) %}({{ T }}(1.0) / ({{ T }}(1.0) + {{ keep_nan("exp", "(-" ~ x ~ ")", T) }})){% endmacro %}
 {% macro clip(x, low, high, T) %}
 {% set above = "select(" ~ x ~ ", " ~ T ~ "(" ~ high ~ "), " ~ x ~ " > " ~ T ~ "(" ~ high ~ "))" if high is not none else x %}
@@ -144,8 +144,10 @@
     let end = (size == T(0.0)) | (size > T(3.4028234e38));
     let grows = (size > T(1.0)) == (b > T(0.0));
     let at_end = select(T(0.0), select(T(1.0) / size, size, size > T(1.0)), grows);
-    let power = select(exp2(b * log2(select(size, T(1.0), end))), at_end, end);
-    let signed = select(select(sqrt(a), select(power, -power, odd), whole | end), power, a >= T(0.0));
+    // One is a power of itself for infinite exponents, too, and a zero has a sign.
+    let finite = select(exp2(b * log2(select(size, T(1.0), end))), T(1.0), size == T(1.0));
+    let power = select(finite, at_end, end);
+    let signed = select(select(sqrt(a), select(power, -power, odd), whole | end), power, {{ is_positive("a", T) }});
     let kept = select(select(signed, b, {{ is_nan("b", T) }}), a, {{ is_nan("a", T) }});
     return select(kept, T(1.0), (b == T(0.0)) | (a == T(1.0)));
 {% elif f == "equal" %}    return select(T(0.0), T(1.0), a == b);

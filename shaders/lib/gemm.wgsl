@@ -81,6 +81,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 {% elif grouped %}
     let work = group.y * groups.x + group.x;
     let tile_index = work % params.tiles;
+    // Grids have surplus workgroups, and behind the last group they would write to the next pixel.
+    if (work / params.tiles * params.columns >= params.all_columns) { return; }
     enter(work / params.tiles);
 {% else %}
     let tile_index = group.y * groups.x + group.x;

@@ -128,6 +128,7 @@ fn powers() -> Vec<OpCase> {
         case("by whole numbers", &[2, 7, 5, 13], &[13], [Fill::Signed, Fill::Few]),
         case("of -1, 0 and 1", &[13, 5], &[13, 5], [Fill::Few, Fill::Few]),
         case("of negative numbers", &[127], &[127], [Fill::Signed, Fill::Signed]),
+        case("where it is exact or at an end", &[11, 1], &[11], [Fill::Ends, Fill::Ends]),
         case("special", &[11, 7, 5], &[7, 5], [Fill::Special, Fill::Special]),
     ]
 }

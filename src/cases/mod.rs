@@ -50,6 +50,8 @@ pub enum Fill {
     Few,
     /// Whole numbers below 2^24.
     Whole,
+    /// Zeros and infinities of both signs and small numbers, in turn.
+    Ends,
 }
 
 impl OpCase {
@@ -110,6 +112,7 @@ fn filled(((shape, &fill), seed): ((&Vec<usize>, &Fill), u32)) -> Tensor {
             (Fill::Special, 5) => (unit - 0.5) * 2e4,
             (Fill::Few, _) => (unit * 3.0).floor() - 1.0,
             (Fill::Whole, _) => (state >> 8) as f32,
+            (Fill::Ends, i) => [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, f32::INFINITY, f32::NEG_INFINITY][i],
             _ => (unit - 0.5) * 4.0,
         }
     })
