@@ -77,7 +77,9 @@ impl Source {
                     let host = host.map_err(|what| format!("input `{}`: {what}", input.name))?;
                     given.insert(input.name.clone(), Given::Tensor(host));
                 }
-                Ok(onnx_graph(model, given)?.stored_as(precision)?)
+                let graph = onnx_graph(model, given)?;
+                graph.notes.iter().for_each(|note| log::warn!("{note}"));
+                Ok(graph.stored_as(precision)?)
             }
             Source::Tflite(model) => Ok(model.graph(shapes)?),
         }

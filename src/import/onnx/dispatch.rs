@@ -2,8 +2,8 @@
 
 use super::lower::{Call, Lower, Lowered};
 use super::{
-    einsum, elementwise, gathering, known, movement, normalizations, ordering, reductions, resize, sampling, shaping,
-    windows,
+    einsum, elementwise, gathering, known, movement, normalizations, ordering, quantize, reductions, resize, sampling,
+    shaping, windows,
 };
 
 /// The translation of one op.
@@ -145,6 +145,11 @@ const TRANSLATIONS: &[(&[&str], Translation)] = &[
     (&["Identity"], known::identity),
     (&["Dropout"], known::dropout),
     (&["Mod"], known::modulo),
+    (&["DequantizeLinear"], quantize::dequantize),
+    (&["QuantizeLinear"], quantize::quantize),
+    (&["DynamicQuantizeLinear"], quantize::dynamic_quantize),
+    (&["ConvInteger", "MatMulInteger"], quantize::integer_product),
+    (&["QLinearConv", "QLinearMatMul"], quantize::quantised_product),
     (&["OneHot"], gathering::one_hot),
 ];
 

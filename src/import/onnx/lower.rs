@@ -3,7 +3,7 @@
 //! Graph values keep ONNX's axis order (`[batch, channels, spatial..]`). A value that was computed with its channels last
 //! has that form remembered as its twin, and whoever can work on the twin does, so that no transpose stays between them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::proto::{AttributeProto, GraphProto, NodeProto};
@@ -162,6 +162,8 @@ pub(super) struct Lower {
     pub graph: Graph,
     /// Values by their ONNX names.
     pub values: HashMap<String, Value>,
+    /// How many nodes of each op run as `f32` in place of their integers.
+    pub quantised: BTreeMap<String, usize>,
     /// Values of wide integer types that are computed at run time.
     pub integers: Vec<String>,
     twins: HashMap<ValueId, ValueId>,

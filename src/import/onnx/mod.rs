@@ -13,6 +13,7 @@ mod movement;
 mod normalizations;
 mod ordering;
 pub(crate) mod proto;
+mod quantize;
 mod reductions;
 mod resize;
 mod sampling;
@@ -163,6 +164,8 @@ pub struct OnnxGraph {
     pub graph: Graph,
     /// The model's outputs, in order.
     pub outputs: Vec<(String, OnnxOutput)>,
+    /// What the graph does otherwise than the model says.
+    pub notes: Vec<String>,
     /// Values that are integers of more than eight bits and computed at run time: they need the 24 bits of `f32`.
     pub integers: Vec<String>,
 }

@@ -70,7 +70,12 @@ pub(super) fn graph(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Resul
             }
         }
     }
-    Ok(OnnxGraph { graph: lower.graph, outputs, integers: lower.integers })
+    let counted: Vec<String> = lower.quantised.iter().map(|(op, count)| format!("{op} x{count}")).collect();
+    let notes = match counted.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("quantised nodes run dequantised, with f32 numbers: {}", counted.join(", "))],
+    };
+    Ok(OnnxGraph { graph: lower.graph, outputs, notes, integers: lower.integers })
 }
 
 /// Branches within branches.
