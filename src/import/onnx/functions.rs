@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use prost::Message;
 
+use super::contrib;
 use super::proto::{FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
 
 /// A node of an op, and the version of the op set that it was written for.
@@ -89,7 +90,10 @@ impl Expansion<'_> {
                     let opset = opset_of(&function.opset_import).unwrap_or(opset);
                     self.add(body, opset, &format!("{name}/"), depth + 1)?;
                 }
-                None => self.steps.push(Step { node, name, opset }),
+                None => match contrib::nodes(&node, opset, &format!("{name}#{}/", self.steps.len())) {
+                    Some((body, opset)) => self.add(body, opset, "", depth + 1)?,
+                    None => self.steps.push(Step { node, name, opset }),
+                },
             }
         }
         Ok(())

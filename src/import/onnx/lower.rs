@@ -164,6 +164,8 @@ pub(super) struct Lower {
     pub values: HashMap<String, Value>,
     /// How many nodes of each op run as `f32` in place of their integers.
     pub quantised: BTreeMap<String, usize>,
+    /// Nodes whose sums of integers may be larger than those that `f32` holds exactly.
+    pub rounded: Vec<String>,
     /// Values of wide integer types that are computed at run time.
     pub integers: Vec<String>,
     twins: HashMap<ValueId, ValueId>,

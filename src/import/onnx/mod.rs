@@ -2,6 +2,7 @@
 //! indices, integers) is computed while the graph is built.
 
 mod argmax;
+mod contrib;
 mod dispatch;
 mod einsum;
 mod elementwise;

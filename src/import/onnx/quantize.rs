@@ -201,15 +201,26 @@ fn reach(value: &Value, zero: Option<&Value>) -> Result<f64, Wrong> {
     Ok(zeros.iter().fold(0f64, |most, zero| most.max(high - zero).max(zero - low)))
 }
 
-/// Checks that sums of `terms` products are exact.
-fn counts(terms: usize, a: (&Value, Option<&Value>), b: (&Value, Option<&Value>)) -> Result<(), Wrong> {
-    let most = terms as f64 * reach(a.0, a.1)? * reach(b.0, b.1)?;
-    if most > EXACT {
-        return unsupported(format!(
-            "sums of {terms} products that may reach {most:e}: f32, in which they are computed, holds integers up to 2^24"
-        ));
+/// The most that a sum of `terms` products may come to. Known weights are added up for each output, whose axis of `outputs`
+/// indices lies `inner` elements apart.
+fn largest_sum(
+    terms: usize,
+    a: (&Value, Option<&Value>),
+    b: (&Value, Option<&Value>),
+    (outputs, inner): (usize, usize),
+) -> Result<f64, Wrong> {
+    let (Value::Host(weights), zero) = b else { return Ok(terms as f64 * reach(a.0, a.1)? * reach(b.0, b.1)?) };
+    let zeros = match zero {
+        None => vec![0.0],
+        Some(Value::Host(zero)) if zero.len() == 1 || zero.len() == outputs => zero.to_f64(),
+        Some(_) => return Ok(terms as f64 * reach(a.0, a.1)? * reach(b.0, b.1)?),
+    };
+    let mut sums = vec![0f64; outputs];
+    for (i, weight) in weights.to_f64().into_iter().enumerate() {
+        let output = i / inner.max(1) % outputs;
+        sums[output] += (weight - zeros[output % zeros.len()]).abs();
     }
-    Ok(())
+    Ok(sums.into_iter().fold(0f64, f64::max) * reach(a.0, a.1)?)
 }
 
 /// The same node on other inputs.
@@ -238,18 +249,24 @@ fn product(
     }
 }
 
-/// `ConvInteger` and `MatMulInteger`: exact sums of products of integers, as `int32`.
+/// `ConvInteger` and `MatMulInteger`: sums of products of integers, as `int32`.
 pub(super) fn integer_product(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let first = lower.graph.nodes().len();
     let a = (call.input(0)?, call.optional(2));
     let b = (call.input(1)?, call.optional(3));
-    let y = if call.op() == "ConvInteger" {
-        counts(lower.shape(b.0).iter().skip(1).product(), a, b)?;
-        product(lower, call, [a, b], [1, 0], None, windows::conv)?
+    let (a_shape, b_shape) = (lower.shape(a.0), lower.shape(b.0));
+    let (y, terms, outputs) = if call.op() == "ConvInteger" {
+        let terms = b_shape.iter().skip(1).product();
+        let outputs = (b_shape.first().copied().unwrap_or(1), terms);
+        (product(lower, call, [a, b], [1, 0], None, windows::conv)?, terms, outputs)
     } else {
-        counts(lower.shape(a.0).last().copied().unwrap_or(1), a, b)?;
-        product(lower, call, [a, b], [-2, -1], None, reductions::matmul)?
+        let outputs = if b_shape.len() > 1 { b_shape[b_shape.len() - 1] } else { 1 };
+        let y = product(lower, call, [a, b], [-2, -1], None, reductions::matmul)?;
+        (y, a_shape.last().copied().unwrap_or(1), (outputs, 1))
     };
+    if largest_sum(terms, a, b, outputs)? > EXACT {
+        lower.rounded.push(call.name.clone());
+    }
     noted(lower, call, first, vec![Value::Node(y, Elem::I32)])
 }
 
@@ -378,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_that_f32_may_round_are_refused() {
+    fn sums_that_f32_may_round_are_named() {
         let product = |terms: i64| {
             let nodes = vec![
                 node("QuantizeLinear", &["x", "s", "z"], "q"),
@@ -397,7 +414,9 @@ mod tests {
         let found = product(514).unwrap();
         assert_eq!(run(&found, &[255.0; 514]), [514.0 * 255.0 * -128.0]);
         assert_eq!(found.integers, ["p"]);
-        let refused = product(515).unwrap_err();
-        assert!(refused.contains("MatMulInteger") && refused.contains("sums of 515 products"), "{refused}");
+        assert_eq!(found.notes.len(), 1, "{:?}", found.notes);
+        let noted = product(515).unwrap();
+        assert!(noted.notes[1].contains("2^24") && noted.notes[1].ends_with(": p"), "{:?}", noted.notes);
+        assert_eq!(run(&noted, &[1.0; 515]), [515.0 * -128.0]);
     }
 }

@@ -71,10 +71,16 @@ pub(super) fn graph(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Resul
         }
     }
     let counted: Vec<String> = lower.quantised.iter().map(|(op, count)| format!("{op} x{count}")).collect();
-    let notes = match counted.is_empty() {
-        true => Vec::new(),
-        false => vec![format!("quantised nodes run dequantised, with f32 numbers: {}", counted.join(", "))],
-    };
+    let mut notes = Vec::new();
+    if !counted.is_empty() {
+        notes.push(format!("quantised nodes run dequantised, with f32 numbers: {}", counted.join(", ")));
+    }
+    if !lower.rounded.is_empty() {
+        let nodes = lower.rounded.join(", ");
+        notes.push(format!(
+            "sums of integers above 2^24 are rounded to the 24 bits of f32, if there are any, at: {nodes}"
+        ));
+    }
     Ok(OnnxGraph { graph: lower.graph, outputs, notes, integers: lower.integers })
 }
 
