@@ -1,5 +1,7 @@
 // A function of each element: one invocation computes four of them.
+{% from "lib/texel.wgsl" import read %}
 {% include "lib/index.wgsl" %}
+{% include "lib/texel.wgsl" %}
 {% include "lib/activation.wgsl" %}
 
 @compute @workgroup_size({{ LINEAR_WORKGROUP }})
@@ -7,5 +9,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) local: u32) {
     let i = linear_index(group, groups, local);
     if (i >= params.vectors) { return; }
-    y[i] = activate4(x[i]);
+    y[i] = activate4({{ read("x", "i", form) }});
 }

@@ -267,6 +267,40 @@ fn a_depthwise_convolution_joins_the_pointwise_one_that_reads_it_where_that_pays
     }
 }
 
+/// A squeeze-and-excite block over `[pictures, side, side, 16]`, and the pointwise convolution that reads what it scales.
+fn squeeze_and_excite(pictures: usize, side: usize) -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([pictures, side, side, 16]));
+    let mean = Reduce { function: ReduceFn::Mean, axes: vec![1, 2], keepdims: false };
+    let mean = graph.node("mean", mean, &[x]).unwrap();
+    let mean = reshape(&mut graph, mean, &[pictures, 1, 1, 16]);
+    let y = conv2d(&mut graph, mean, [1, 1, 16, 6], 1);
+    let y = add_constant(&mut graph, y, &[6]);
+    let y = relu(&mut graph, y);
+    let y = conv2d(&mut graph, y, [1, 1, 6, 16], 1);
+    let gate = graph.node("gate", Unary { function: UnaryFn::Sigmoid }, &[y]).unwrap();
+    let y = graph.node("scale", Binary { function: BinaryFn::Mul }, &[x, gate]).unwrap();
+    let y = conv2d(&mut graph, y, [1, 1, 16, 8], 1);
+    graph.output("y", y);
+    graph
+}
+
+#[test]
+fn squeeze_and_excite_takes_two_dispatches_and_says_why_not() {
+    let accuracy = Accuracy::NormalizedReduction { length: 16 };
+    for (class, pictures, side, expected, why) in [
+        (DeviceClass::Discrete, 1, 9, &["SqueezeExcite", "Reshape", "Binary", "Conv"][..], ""),
+        (DeviceClass::Discrete, 1, 80, &["Reduce", "Reshape", "SqueezeExcite", "Reshape", "Binary", "Conv"], ""),
+        (DeviceClass::Discrete, 1, 2, &["SqueezeExcite", "Binary", "Conv"], "there are 128 weights"),
+        (DeviceClass::Discrete, 3, 9, &["SqueezeExcite", "Binary", "Conv"], "pictures of the batch have factors"),
+        (DeviceClass::Cpu, 1, 9, &["Reduce", "Reshape", "Conv", "Conv", "Reshape", "Binary", "Conv"], "subgroup"),
+    ] {
+        let (ops, report) = check_on(class, squeeze_and_excite(pictures, side), accuracy);
+        assert_eq!(ops, expected, "{report:?}");
+        assert!(why.is_empty() || report.refused.iter().any(|note| note.what.contains(why)), "{report:?}");
+    }
+}
+
 #[test]
 fn functions_that_follow_each_other_become_one() {
     let mut graph = Graph::new();

@@ -12,6 +12,7 @@ mod movement;
 mod pools;
 mod reductions;
 mod separable;
+mod squeeze_excite;
 
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -131,6 +132,7 @@ pub fn all() -> Vec<OpCase> {
         pools::cases(),
         reductions::cases(),
         separable::cases(),
+        squeeze_excite::cases(),
     ]
     .concat()
 }

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use super::lane::read_form;
 use super::layout::{Axes, signed};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, linear, params};
 use crate::ops::Op;
+use crate::tensor::TensorType;
 
 params! {
     /// Parameters of `binary`: elements or vectors of the output, and how its axes run through the operands.
@@ -14,7 +16,7 @@ params! {
 /// Takes every function and every pair of shapes that broadcast.
 ///
 /// Works in vectors where both operands are dense or constant along the innermost axis that remains after merging: equal
-/// shapes, a scalar, or one value per channel for channels that fill whole vectors.
+/// shapes, a scalar, or one value per channel for channels that fill whole vectors. Processors then read through images.
 pub(super) const KERNEL: Kernel = Kernel { stem: "binary", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
@@ -22,16 +24,18 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         return Refusal::because("takes functions of two elements");
     };
     case.fits(traits)?;
-    let strides = |operand: &crate::tensor::TensorType| match operand.shape.broadcast_strides(&y.shape) {
+    let strides = |operand: &TensorType| match operand.shape.broadcast_strides(&y.shape) {
         Some(strides) => Ok(signed(&strides)),
         None => Refusal::because(format!("{operand} does not broadcast to {y}")),
     };
     let mut axes = Axes::merged(&y.shape, &[strides(a)?, strides(b)?]);
     let vectors = axes.vectorize(true);
-    let form = |operand: usize| match vectors.as_ref().and_then(|dense| dense.get(operand)) {
-        Some(true) => Form::ReadVec4,
-        _ => Form::Read,
+    let form = |operand: usize, ty: &TensorType| match vectors.as_ref().and_then(|dense| dense.get(operand)) {
+        Some(true) => read_form(Form::ReadVec4, ty.shape.elements(), traits),
+        Some(false) => read_form(Form::Read, ty.shape.elements(), traits),
+        None => Form::Read,
     };
+    let forms = [form(0, a), form(1, b)];
     let (count, workgroups) = linear(axes.positions(), traits)?;
     let params =
         Params { count, sizes: axes.size_words()?, a_strides: axes.stride_words(0), b_strides: axes.stride_words(1) };
@@ -39,10 +43,11 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         shader: Shader::new("binary", Params::WGSL)
             .with("function", json!(op.function))
             .with("T", if vectors.is_some() { "vec4<f32>" } else { "f32" })
+            .with("forms", json!(forms))
             .with("rank", axes.rank()),
         bindings: vec![
-            Binding::new("a", Operand::Input(0), form(0)),
-            Binding::new("b", Operand::Input(1), form(1)),
+            Binding::new("a", Operand::Input(0), forms[0]),
+            Binding::new("b", Operand::Input(1), forms[1]),
             Binding::new("y", Operand::Output(0), if vectors.is_some() { Form::WriteVec4 } else { Form::Write }),
         ],
         params: params.words(),
@@ -56,7 +61,6 @@ mod tests {
     use super::*;
     use crate::kernels::check::launches;
     use crate::ops::{Binary, BinaryFn};
-    use crate::tensor::TensorType;
 
     const FUNCTIONS: [BinaryFn; 13] = [
         BinaryFn::Add,

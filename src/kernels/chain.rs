@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::lane::read_form;
 use super::layout::count;
 use super::shader::function_options;
 use super::{
@@ -14,7 +15,7 @@ params! {
     struct Params { count: u32, channels: u32 }
 }
 
-/// Takes every chain whose inputs one shader can bind.
+/// Takes every chain whose inputs one shader can bind. Processors read vectors through images.
 pub(super) const KERNEL: Kernel = Kernel { stem: "chain", accepts };
 
 /// Names of the further inputs.
@@ -33,7 +34,11 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let (read, write, element) = forms(vectors);
     let part = if vectors { 4 } else { 1 };
     let (items, workgroups) = linear(shape.elements().div_ceil(part), traits)?;
-    let mut bindings = vec![Binding::new("x", Operand::Input(0), read)];
+    let form = |input: usize| match vectors {
+        true => read_form(read, case.inputs[input].shape.elements(), traits),
+        false => read,
+    };
+    let mut bindings = vec![Binding::new("x", Operand::Input(0), form(0))];
     let mut further = operands.iter().zip(NAMES).zip(1..);
     let mut steps = Vec::new();
     for step in &op.steps {
@@ -41,15 +46,18 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
             ChainStep::Unary(function) => json!({ "function": function_options(function), "operand": null }),
             ChainStep::Binary { function, reversed } => {
                 let Some(((operand, name), input)) = further.next() else { break };
-                let form = if *operand == ChainOperand::One { Form::Read } else { read };
+                let form = if *operand == ChainOperand::One { Form::Read } else { form(input) };
                 bindings.push(Binding::new(name, Operand::Input(input), form));
-                json!({ "function": function, "reversed": reversed, "operand": name, "form": operand })
+                json!({ "function": function, "reversed": reversed, "operand": name, "meets": operand, "form": form })
             }
         });
     }
     bindings.push(Binding::new("y", Operand::Output(0), write));
     let params = Params { count: items, channels: count((shape.last_axis() / part).max(1))? };
-    let shader = Shader::new(KERNEL.stem, Params::WGSL).with("T", element).with("steps", json!(steps));
+    let shader = Shader::new(KERNEL.stem, Params::WGSL)
+        .with("T", element)
+        .with("form", json!(form(0)))
+        .with("steps", json!(steps));
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

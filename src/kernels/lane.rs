@@ -41,6 +41,16 @@ pub(super) fn image_fits(elements: usize, texel: u32, traits: &DeviceTraits) -> 
     Form::IMAGE_WIDTH <= side && Form::image_rows(elements, texel) <= side as usize
 }
 
+/// How a kernel that both families use reads `elements` of a tensor: on processors through an image, where it has room for them.
+pub(super) fn read_form(form: Form, elements: usize, traits: &DeviceTraits) -> Form {
+    let (image, texel) = match form {
+        Form::ReadVec4 => (Form::Image, 4),
+        Form::Read => (Form::ImageScalar, 1),
+        _ => return form,
+    };
+    if traits.class == DeviceClass::Cpu && image_fits(elements, texel, traits) { image } else { form }
+}
+
 /// Outputs of one lane: so many pixels, and so many vectors of channels of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tile {

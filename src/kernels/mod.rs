@@ -60,6 +60,7 @@ mod slice;
 mod slice_grad;
 mod softmax;
 mod split_sum;
+mod squeeze_excite;
 mod team;
 mod traits;
 mod transpose;
@@ -75,6 +76,7 @@ pub use probe::Probe;
 pub use registry::{candidates, preferred, shaders_fingerprint};
 pub use separable::pays as separable_pays;
 pub use shader::Shader;
+pub use squeeze_excite::pays as squeeze_excite_pays;
 pub use traits::{DeviceClass, DeviceTraits};
 
 use crate::ops::Op;

@@ -6,7 +6,7 @@ use super::{
     conv_transpose_lane, dense_lane, dense_rows, depthwise, depthwise_grad_filter, depthwise_lane, depthwise_transpose,
     expand, gather, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad,
     pool_grad_cells, random, reduce, resize, resize_grad, select, separable, shared_depthwise, shared_depthwise_lane,
-    slice, slice_grad, softmax, transpose, transpose_tile, unary, unary_grad, update,
+    slice, slice_grad, softmax, squeeze_excite, transpose, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -67,6 +67,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("pointwise_lane", include_str!("../../shaders/pointwise_lane.wgsl")),
     ("shared_depthwise_lane", include_str!("../../shaders/shared_depthwise_lane.wgsl")),
     ("separable", include_str!("../../shaders/separable.wgsl")),
+    ("squeeze_excite", include_str!("../../shaders/squeeze_excite.wgsl")),
     ("split_sum", include_str!("../../shaders/split_sum.wgsl")),
     ("unary", include_str!("../../shaders/unary.wgsl")),
     ("conv_grad_filter", include_str!("../../shaders/conv_grad_filter.wgsl")),
@@ -133,6 +134,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_transpose::KERNEL,
         ],
         Op::Separable(_) => &[separable::KERNEL],
+        Op::SqueezeExcite(_) => &[squeeze_excite::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         Op::UnaryGrad(_) => &[unary_grad::KERNEL],
         Op::ConvGradFilter(_) => &[

@@ -31,6 +31,7 @@ mod separable;
 mod slice;
 mod slice_grad;
 mod softmax;
+mod squeeze_excite;
 mod transpose;
 mod unary;
 mod unary_grad;
@@ -64,6 +65,7 @@ pub use separable::Separable;
 pub use slice::{Slice, SliceAxis};
 pub use slice_grad::SliceGrad;
 pub use softmax::{Softmax, SoftmaxKind};
+pub use squeeze_excite::SqueezeExcite;
 pub use transpose::Transpose;
 pub use unary::{Unary, UnaryFn};
 pub use unary_grad::UnaryGrad;
@@ -134,6 +136,8 @@ ops! {
     ConvTranspose,
     /// A depthwise and a pointwise convolution in one.
     Separable,
+    /// The factors of a squeeze-and-excite block: a mean over all pixels and two dense layers in one.
+    SqueezeExcite,
     /// Max and average pooling.
     Pool,
     /// Batched matrix product of two computed operands.

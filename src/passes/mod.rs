@@ -9,6 +9,7 @@ mod separable;
 mod shared_kernels;
 mod simplify;
 mod spelled;
+mod squeeze_excite;
 mod transposes;
 
 use serde::Serialize;
@@ -76,7 +77,15 @@ pub fn optimize(graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), Grap
 /// # Errors
 /// As [`optimize`].
 pub fn specialize(graph: Graph, traits: &DeviceTraits) -> Result<(Graph, Report), GraphError> {
-    run(graph, &[&separable::FuseSeparable { traits }, &chains::JoinChains])
+    run(
+        graph,
+        &[
+            &squeeze_excite::FuseSqueezeExcite { traits },
+            &squeeze_excite::ScaleWeights,
+            &separable::FuseSeparable { traits },
+            &chains::JoinChains,
+        ],
+    )
 }
 
 /// Runs the passes after which a graph can still be differentiated op by op. [`optimize`] does the rest once its gradients
