@@ -148,6 +148,13 @@ fn what_does_not_fit_is_refused_with_the_way_out() {
         let said = settings.open(&data("rgb.png"), input).unwrap_err().to_string();
         assert!(said.contains(part) && said.contains("rgb.png"), "{said}");
     }
+    let shortest = Preprocess { resize: Some(ResizeTo::Shortest { shortest: 8 }), ..base() };
+    for (rows, columns) in [(0, 5), (5, 0), (0, 0)] {
+        let said = shortest.apply(&image::DynamicImage::new_rgb8(columns, rows), colour()).unwrap_err().to_string();
+        assert!(said.contains(&format!("{rows}x{columns}")) && said.contains("no pixels"), "{said}");
+    }
+    let two = base().apply(&image::DynamicImage::new_rgb8(5, 5), any(2, Layout::Nhwc)).unwrap_err().to_string();
+    assert!(two.contains("the input takes 2"), "{two}");
     let note = base().open(&data("rgb.png"), sized).unwrap();
     assert_eq!(note.tensor.shape().to_vec(), [1, 9, 11, 3]);
     assert_eq!(note.notes, ["23x31 resized to 9x11"]);

@@ -147,6 +147,14 @@ impl Preprocess {
     /// [`PictureError`] when the size does not come out as the input takes it, or a setting does not fit.
     pub fn apply(&self, picture: &DynamicImage, input: PictureInput) -> Result<PreparedPicture, PictureError> {
         self.validate()?;
+        if picture.width() == 0 || picture.height() == 0 {
+            let what = format!("is {}x{} (rows x columns) and has no pixels", picture.height(), picture.width());
+            return Err(PictureError::Fit { what });
+        }
+        if ![1, 3, 4].contains(&input.channels) {
+            let what = format!("has 1, 3 or 4 channels, and the input takes {}", input.channels);
+            return Err(PictureError::Fit { what });
+        }
         let mut notes = Vec::new();
         let transparent = input.channels != 4 && picture.has_alpha() && picture.to_rgba8().pixels().any(|p| p[3] < 255);
         if transparent {
