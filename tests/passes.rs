@@ -322,3 +322,17 @@ fn functions_that_follow_each_other_become_one() {
     assert_eq!(ops, ["Chain", "Binary", "Unary"], "{report:?}");
     assert!(report.refused.iter().any(|note| note.node == "negative" && note.what.contains("read elsewhere")));
 }
+
+#[test]
+fn constants_too_large_to_be_kept_are_left_to_the_device() {
+    for sizes in [vec![1 << 15, 1 << 15], vec![1 << 20, 1 << 16]] {
+        let mut graph = Graph::new();
+        let one = graph.constant("one", wave(&[1], 0.5));
+        let dims = sizes.iter().map(|&size| Dim::Size(size)).collect();
+        let large = graph.node("expand", Expand { dims }, &[one]).unwrap();
+        graph.output("y", large);
+        let (graph, report) = optimize(graph, &FoldCache::default()).unwrap();
+        assert_eq!(graph.nodes().len(), 1);
+        assert!(report.refused.iter().any(|note| note.what.contains("left to the device")), "{report:?}");
+    }
+}

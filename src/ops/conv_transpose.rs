@@ -227,8 +227,9 @@ impl OpSpec for ConvTranspose {
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
         let macs = self.site(inputs).map_or(0, |site| {
-            let taps: usize = site.axes.iter().map(|axis| axis.size * axis.input).product();
-            site.batch * taps * site.in_channels * site.out_channels / site.groups
+            let taps = site.axes.iter().flat_map(|axis| [axis.size, axis.input]);
+            let factors = taps.chain([site.batch, site.in_channels, site.out_channels / site.groups]);
+            factors.fold(1, usize::saturating_mul)
         });
         Cost::new(macs, inputs, outputs)
     }

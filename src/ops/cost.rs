@@ -22,7 +22,7 @@ impl Cost {
 impl std::ops::Add for Cost {
     type Output = Cost;
     fn add(self, other: Cost) -> Cost {
-        Cost { macs: self.macs + other.macs, bytes: self.bytes + other.bytes }
+        Cost { macs: self.macs.saturating_add(other.macs), bytes: self.bytes.saturating_add(other.bytes) }
     }
 }
 

@@ -112,7 +112,7 @@ impl OpSpec for MatMul {
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
-        let macs = self.site(inputs).map_or(0, |site| site.batch.elements() * site.m * site.n * site.k);
+        let macs = self.site(inputs).map_or(0, |site| (site.batch.elements() * site.m * site.n).saturating_mul(site.k));
         Cost::new(macs, inputs, outputs)
     }
 

@@ -1,11 +1,12 @@
 //! Nodes whose inputs are all known are computed once, on the host.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{GraphError, ShapeError};
-use crate::graph::{Rewrite, Site, ValueId};
-use crate::tensor::Tensor;
+use crate::graph::{Graph, Origin, Rewrite, Site, ValueId};
+use crate::tensor::{Tensor, TensorType};
 
 /// Constants that passes have computed, by what they were computed from.
 #[derive(Debug, Default)]
@@ -35,9 +36,26 @@ impl FoldCache {
     }
 }
 
+/// Elements of a constant up to which it is worth its memory.
+const MOST: usize = 1 << 28;
+
+/// Elements that constants may come to in all, where a graph holds few.
+const LEAST_ROOM: usize = 1 << 27;
+
 /// Computes nodes of constants.
 pub(super) struct FoldConstants<'a> {
-    pub cache: &'a FoldCache,
+    cache: &'a FoldCache,
+    /// Elements that may still be computed.
+    room: Cell<usize>,
+}
+
+impl<'a> FoldConstants<'a> {
+    /// For a graph, whose constants may become several times as many: what is repeated without end is left to the device.
+    pub fn of(graph: &Graph, cache: &'a FoldCache) -> FoldConstants<'a> {
+        let held = graph.values().iter().filter(|value| matches!(value.origin, Origin::Constant(_)));
+        let held = held.fold(0usize, |sum, value| sum.saturating_add(value.ty.shape.elements()));
+        FoldConstants { cache, room: Cell::new(LEAST_ROOM.saturating_add(held.saturating_mul(16))) }
+    }
 }
 
 impl Rewrite for FoldConstants<'_> {
@@ -53,10 +71,20 @@ impl Rewrite for FoldConstants<'_> {
         };
         let operands: Vec<&Tensor> = sources.iter().collect();
         let op = &site.node.op;
+        let wrong = |source| GraphError::Node { node: site.node.name.clone(), source };
+        let types: Vec<TensorType> = sources.iter().map(Tensor::tensor_type).collect();
+        let shape = op.spec().infer(&types).map_err(wrong)?.remove(0).shape;
+        let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        let within = elements.filter(|&elements| elements <= MOST);
+        let Some(left) = within.and_then(|elements| self.room.get().checked_sub(elements)) else {
+            site.refused.push(format!("{op} of constants is left to the device: {shape} is too large to be kept"));
+            return Ok(None);
+        };
+        self.room.set(left);
         let folded = self
             .cache
             .get(&format!("{op:?}"), &operands, || op.spec().reference(&operands).map(|mut outputs| outputs.remove(0)))
-            .map_err(|source| GraphError::Node { node: site.node.name.clone(), source })?;
+            .map_err(wrong)?;
         site.applied.push(format!("{op} of constants computed on the host"));
         Ok(Some(site.constant(site.node.name.clone(), folded)))
     }

@@ -57,10 +57,11 @@ const MAX_ROUNDS: usize = 16;
 /// # Errors
 /// [`GraphError::Verify`] when a pass breaks the graph, which is a fault of the pass.
 pub fn optimize(graph: Graph, cache: &FoldCache) -> Result<(Graph, Report), GraphError> {
+    let fold = constants::FoldConstants::of(&graph, cache);
     run(
         graph,
         &[
-            &constants::FoldConstants { cache },
+            &fold,
             &simplify::Simplify,
             &transposes::SinkTransposes,
             &padding::FoldPadding,

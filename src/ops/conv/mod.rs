@@ -206,8 +206,8 @@ impl Conv {
             }
             Filters::PerGroup { groups } => (groups, filters),
         };
-        if groups == 0 || in_channels != per_group * groups || out_channels == 0 || !out_channels.is_multiple_of(groups)
-        {
+        let fits = groups > 0 && per_group.checked_mul(groups) == Some(in_channels);
+        if !fits || out_channels == 0 || !out_channels.is_multiple_of(groups) {
             return Err(ShapeError::mismatch(
                 OP,
                 format!(
@@ -242,7 +242,7 @@ impl OpSpec for Conv {
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
-        let macs = self.site(inputs).map_or(0, |site| site.output.elements() * site.reduction());
+        let macs = self.site(inputs).map_or(0, |site| site.output.elements().saturating_mul(site.reduction()));
         Cost::new(macs, inputs, outputs)
     }
 
