@@ -1,5 +1,6 @@
 //! Models and pictures from files.
 
+mod bounds;
 pub mod keras;
 pub mod onnx;
 mod picture;

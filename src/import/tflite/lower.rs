@@ -1,7 +1,10 @@
 //! What every operator's translation uses: values that are known or computed, and one operator with its inputs.
 
+use std::sync::Arc;
+
 use super::schema::{Operator, Options};
 use crate::graph::{Graph, ValueId};
+use crate::import::bounds::{self, Room};
 use crate::import::refusal::{Wrong, invalid, unsupported};
 use crate::ops::{Dim, Op, Reshape, Unary, UnaryFn};
 use crate::tensor::{Padding, Tensor, Window};
@@ -12,7 +15,7 @@ pub(super) enum Value {
     /// Known numbers.
     Floats(Tensor),
     /// Known integers, row by row.
-    Ints(Vec<i64>),
+    Ints(Arc<[i64]>),
     /// Computed at run time.
     Node(ValueId),
 }
@@ -26,6 +29,8 @@ pub(super) struct Call<'a> {
     pub name: String,
     /// `None` where an input is left out.
     pub inputs: Vec<Option<Value>>,
+    /// What may still be computed at import.
+    pub room: &'a Room,
 }
 
 impl<'a> Call<'a> {
@@ -65,7 +70,7 @@ impl<'a> Call<'a> {
     }
 
     pub fn emit(&self, graph: &mut Graph, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Wrong> {
-        Ok(graph.node(self.name.clone(), op, inputs)?)
+        bounds::node(graph, &self.name, op, inputs)
     }
 
     pub fn unary(&self, graph: &mut Graph, function: UnaryFn, input: ValueId) -> Result<ValueId, Wrong> {
@@ -119,14 +124,4 @@ pub(super) fn size_of(what: &str, size: i32) -> Result<usize, Wrong> {
         Ok(size @ 1..) if size <= 1 << 24 => Ok(size),
         _ => invalid(format!("a {what} of {size}")),
     }
-}
-
-/// Axes counted from the end where they are negative.
-pub(super) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Wrong> {
-    let axis = |&axis: &i64| {
-        let counted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
-        let found = counted.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank);
-        found.ok_or_else(|| Wrong::Invalid(format!("axis {axis} of {rank} axes")))
-    };
-    axes.iter().map(axis).collect()
 }

@@ -1,6 +1,7 @@
 //! Reads TFLite models of floating-point operators: their axes are in the order of this crate, so each operator becomes a node or a
 //! few.
 
+mod constants;
 mod lower;
 mod operators;
 mod resize;
@@ -14,8 +15,10 @@ use flatbuffers::VerifierOptions;
 use thiserror::Error;
 
 use crate::graph::Graph;
+use crate::import::bounds::{Room, computed_elements};
 use crate::import::refusal::Wrong;
-use crate::tensor::{Data, Tensor, TensorType, from_f16};
+use crate::tensor::TensorType;
+use constants::Constants;
 use lower::{Call, Value};
 use schema::{Model, SubGraph};
 
@@ -147,13 +150,9 @@ impl TfliteModel {
 
     /// An error with all that is refused (kind, operator, why), if anything is.
     fn refuse(&self, refused: Vec<(String, String, String)>) -> Result<(), TfliteError> {
-        let mut groups: Vec<((String, String), Vec<String>)> = Vec::new();
+        let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
         for (kind, at, why) in refused {
-            let key = (kind, why);
-            match groups.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, places)) => places.push(at),
-                None => groups.push((key, vec![at])),
-            }
+            groups.entry((kind, why)).or_default().push(at);
         }
         let say = |((kind, why), places): ((String, String), Vec<String>)| {
             let why = if why.is_empty() { why } else { format!(": {why}") };
@@ -165,61 +164,6 @@ impl TfliteModel {
                 path: self.path.clone(),
                 operators: groups.into_iter().map(say).collect(),
             }),
-        }
-    }
-
-    /// A tensor that the file holds; `None` for one that is computed.
-    fn constant(&self, model: &Model<'_>, tensor: &schema::Tensor<'_>) -> Result<Option<Value>, Wrong> {
-        let buffers = model.buffers();
-        let buffer = buffers.and_then(|all| {
-            let at = tensor.buffer().unwrap_or(0) as usize;
-            (at > 0 && at < all.len()).then(|| all.get(at))
-        });
-        let Some(buffer) = buffer else { return Ok(None) };
-        let bytes = match (buffer.offset().unwrap_or(0), buffer.size().unwrap_or(0)) {
-            (0 | 1, _) | (_, 0) => buffer.data().map(|data| data.bytes()).unwrap_or_default(),
-            // Large models keep their buffers behind the tables.
-            (offset, size) => {
-                let end = offset.checked_add(size).and_then(|end| usize::try_from(end).ok());
-                let range = usize::try_from(offset).ok().zip(end).map(|(offset, end)| offset..end);
-                let bytes = range.and_then(|range| self.bytes.get(range));
-                bytes.ok_or_else(|| Wrong::Invalid("its buffer lies outside of the file".into()))?
-            }
-        };
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let sizes = tensor.shape().into_iter().flatten().map(usize::try_from).collect::<Result<Vec<usize>, _>>();
-        let shape = sizes.map_err(|_| Wrong::Invalid("a constant with an open axis".into()))?;
-        let name = tensor.name().unwrap_or_default();
-        let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
-        let size = match tensor.element().unwrap_or(0) {
-            0 | 2 => 4,
-            1 => 2,
-            4 => 8,
-            other => {
-                let element = schema::element_name(other);
-                return Err(Wrong::Unsupported(format!("constants of {element} (`{name}`)")));
-            }
-        };
-        if count.and_then(|count| count.checked_mul(size)) != Some(bytes.len()) {
-            return Err(Wrong::Invalid(format!("`{name}` has {} bytes for the shape {shape:?}", bytes.len())));
-        }
-        let floats = |values: Vec<f32>| {
-            let tensor =
-                Tensor::new(shape.clone(), Data::F32(values.into())).map_err(|e| Wrong::Invalid(e.to_string()))?;
-            Ok(Some(Value::Floats(tensor)))
-        };
-        // All chunks are of the size that they are read as.
-        let word = |chunk: &[u8]| chunk.try_into().map(u32::from_le_bytes).unwrap_or_default();
-        match tensor.element().unwrap_or(0) {
-            0 => floats(bytes.chunks_exact(4).map(|chunk| f32::from_bits(word(chunk))).collect()),
-            1 => floats(bytes.chunks_exact(2).map(|c| from_f16(u16::from_le_bytes([c[0], c[1]]))).collect()),
-            2 => Ok(Some(Value::Ints(bytes.chunks_exact(4).map(|c| i64::from(word(c) as i32)).collect()))),
-            _ => {
-                let long = |chunk: &[u8]| chunk.try_into().map(i64::from_le_bytes).unwrap_or_default();
-                Ok(Some(Value::Ints(bytes.chunks_exact(8).map(long).collect())))
-            }
         }
     }
 
@@ -242,14 +186,15 @@ impl TfliteModel {
             let shape = shapes.get(&input.name).cloned().or_else(own);
             let shape =
                 shape.ok_or_else(|| input_error(&input.name, format!("its shape {:?} is open", input.shape)))?;
-            let elements = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
-            if elements.is_none_or(|count| count == 0 || count > 1 << 40) {
+            let count = computed_elements(&shape).map_err(|what| input_error(&input.name, what))?;
+            if count == 0 {
                 return Err(input_error(&input.name, format!("no input has the shape {shape:?}")));
             }
             let id = graph.input(input.name.clone(), TensorType::f32(shape));
             values.insert(index, Value::Node(id));
         }
-        let mut refused = Vec::new();
+        let (room, mut refused) = (Room::beside(self.bytes.len()), Vec::new());
+        let mut constants = Constants::new(&self.bytes, &model, &room);
         let kinds = self.operators(&model, &tables)?;
         for ((at, kind), operator) in kinds.into_iter().zip(tables.operators().into_iter().flatten()) {
             let output = operator.outputs().first().copied().unwrap_or(-1);
@@ -268,7 +213,7 @@ impl TfliteModel {
                 }
                 let value = match values.get(&index) {
                     Some(value) => Ok(Some(value.clone())),
-                    None => self.constant(&model, &self.tensor(&tables, index)?),
+                    None => constants.read(index, &self.tensor(&tables, index)?),
                 };
                 match value {
                     Ok(Some(value)) => inputs.push(Some(value)),
@@ -287,7 +232,7 @@ impl TfliteModel {
                 }
                 continue;
             }
-            let call = Call { operator, kind: kind.clone(), name: name.clone(), inputs };
+            let call = Call { operator, kind: kind.clone(), name: name.clone(), inputs, room: &room };
             match operators::lower(&mut graph, &call) {
                 Ok(value) => {
                     values.insert(output, value);
@@ -299,8 +244,8 @@ impl TfliteModel {
         self.refuse(refused)?;
         for index in tables.outputs().into_iter().flatten() {
             let name = self.tensor(&tables, index)?.name().unwrap_or_default().to_string();
-            let known = || self.constant(&model, &self.tensor(&tables, index).ok()?).ok().flatten();
-            match values.get(&index).cloned().or_else(known) {
+            let mut known = || constants.read(index, &self.tensor(&tables, index).ok()?).ok().flatten();
+            match values.get(&index).cloned().or_else(&mut known) {
                 Some(Value::Node(id)) => graph.output(name, id),
                 Some(Value::Floats(tensor)) => {
                     let id = graph.constant(name.clone(), tensor);

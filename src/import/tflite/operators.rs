@@ -1,6 +1,6 @@
 //! Operators of TFLite as nodes of a graph.
 
-use super::lower::{Call, Value, axes_of, size_of, window};
+use super::lower::{Call, Value, size_of, window};
 use super::resize;
 use super::schema::{
     AddOptions, ConcatenationOptions, Conv2DOptions, DepthwiseConv2DOptions, DivOptions, FullyConnectedOptions,
@@ -8,6 +8,7 @@ use super::schema::{
     SqueezeOptions, SubOptions,
 };
 use crate::graph::{Graph, ValueId};
+use crate::import::bounds::{axes_of, axis_of, elements};
 use crate::import::refusal::{Wrong, invalid, unsupported};
 use crate::ops::{
     Binary, BinaryFn, Concat, Conv, Dim, Pad, PadMode, Pool, PoolKind, Reduce, ReduceFn, Softmax, SoftmaxKind,
@@ -134,8 +135,8 @@ fn fully_connected(graph: &mut Graph, call: &Call<'_>) -> Lowered {
         false => call.reshape(graph, x, vec![Dim::Infer, Dim::Size(length)])?,
     };
     let inputs = [Some(Value::Node(x)), None, call.optional(2).cloned()];
-    let call =
-        Call { operator: call.operator, kind: call.kind.clone(), name: call.name.clone(), inputs: inputs.into() };
+    let (kind, name) = (call.kind.clone(), call.name.clone());
+    let call = Call { operator: call.operator, kind, name, inputs: inputs.into(), room: call.room };
     convolution(graph, &call, Conv::new(Window::unit(0), 1), weights, options.activation())
 }
 
@@ -165,7 +166,9 @@ fn pool(graph: &mut Graph, call: &Call<'_>) -> Lowered {
         _ => PoolKind::Average { count_include_pad: false },
     };
     let x = call.place(graph, 0)?;
-    let y = call.emit(graph, Pool { kind, size: vec![rows?, columns?], window }, &[x])?;
+    let size = vec![rows?, columns?];
+    elements(&size)?;
+    let y = call.emit(graph, Pool { kind, size, window }, &[x])?;
     call.activate(graph, options.activation(), y)
 }
 
@@ -178,7 +181,9 @@ fn reduce(graph: &mut Graph, call: &Call<'_>) -> Lowered {
     };
     let keepdims = call.operator.options().and_then(|own: ReducerOptions<'_>| own.keep_dims()).unwrap_or(false);
     let x = call.place(graph, 0)?;
-    let mut axes = axes_of(call.ints(1)?, graph.ty(x).shape.rank())?;
+    // TFLite takes an axis that is named twice as one.
+    let rank = graph.ty(x).shape.rank();
+    let mut axes = call.ints(1)?.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
     axes.sort_unstable();
     axes.dedup();
     Ok(Value::Node(call.emit(graph, Reduce { function, axes, keepdims }, &[x])?))
@@ -267,7 +272,7 @@ fn concatenation(graph: &mut Graph, call: &Call<'_>) -> Lowered {
     let options: ConcatenationOptions<'_> = call.options()?;
     let inputs = (0..call.inputs.len()).map(|position| call.place(graph, position)).collect::<Result<Vec<_>, _>>()?;
     let Some(&first) = inputs.first() else { return invalid("nothing to put together") };
-    let axis = axes_of(&[options.axis().unwrap_or(0).into()], graph.ty(first).shape.rank())?[0];
+    let axis = axis_of(options.axis().unwrap_or(0).into(), graph.ty(first).shape.rank())?;
     let y = call.emit(graph, Concat { axis }, &inputs)?;
     call.activate(graph, options.activation(), y)
 }

@@ -88,6 +88,7 @@ pub(super) fn resize(graph: &mut Graph, call: &Call<'_>) -> Result<Value, Wrong>
     let mut y = x;
     for (axis, from, to) in [(1, rows, to_rows), (2, columns, to_columns)] {
         if from != to {
+            call.room.spend(&[from, to], 4)?;
             y = resample::along(graph, &call.name, y, axis, rule.matrix(from, to))?;
         }
     }
