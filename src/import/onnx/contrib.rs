@@ -4,7 +4,7 @@
 
 use super::proto::{AttributeProto, NodeProto};
 
-const DOMAIN: &str = "com.microsoft";
+pub(super) const DOMAIN: &str = "com.microsoft";
 
 /// Where an op has its tensors.
 enum Operands {

@@ -44,7 +44,7 @@ pub(crate) use weights::{WEIGHT_ORDERS, WeightOrder};
 
 use crate::graph::Graph;
 use crate::tensor::{Precision, Tensor, TensorType};
-use functions::{Budget, Step, expand, opset_of};
+use functions::{Budget, Functions, Step, expand, opset_of};
 use lower::{Lower, Value};
 use stream::Stream;
 use walk::{Refused, full_name, is_known};
@@ -142,7 +142,7 @@ pub struct OnnxInput {
 pub struct OnnxModel {
     path: PathBuf,
     steps: Vec<Step>,
-    functions: Vec<proto::FunctionProto>,
+    functions: Functions,
     opset: i64,
     initializers: HashMap<String, HostTensor>,
     inputs: Vec<OnnxInput>,
@@ -222,7 +222,7 @@ pub fn ops_of(path: &Path) -> Result<(i64, BTreeSet<String>), OnnxError> {
     let model = open(path)?;
     let opset = opset_of(&model.opset_import).unwrap_or(1);
     let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
-    let steps = expand(nodes, opset, &model.functions, &mut Budget::new());
+    let steps = expand(nodes, opset, &Functions::new(model.functions), &mut Budget::new());
     let steps = steps.map_err(|what| OnnxError::File { path: path.to_path_buf(), what })?;
     Ok((opset, steps.iter().map(full_name).collect()))
 }
@@ -264,10 +264,11 @@ pub fn read_onnx(path: &Path) -> Result<OnnxModel, OnnxError> {
         let shape = dims.iter().map(|dim| usize::try_from(dim.dim_value?).ok()).collect();
         inputs.push(OnnxInput { name: info.name.clone(), elem, shape });
     }
-    let steps = expand(graph.node, opset, &model.functions, &mut Budget::new()).map_err(wrong)?;
+    let functions = Functions::new(model.functions);
+    let steps = expand(graph.node, opset, &functions, &mut Budget::new()).map_err(wrong)?;
     let outputs = graph.output.into_iter().map(|info| info.name).collect();
     let path = path.to_path_buf();
-    let model = OnnxModel { path, steps, functions: model.functions, opset, initializers, inputs, outputs };
+    let model = OnnxModel { path, steps, functions, opset, initializers, inputs, outputs };
     model.refuse_unknown(refused)?;
     Ok(model)
 }
@@ -364,9 +365,10 @@ impl OnnxModel {
 
     fn unsupported(&self, refused: Vec<Refused>) -> Result<(), OnnxError> {
         let mut nodes: Vec<UnsupportedNodes> = Vec::new();
+        let mut places: HashMap<(String, i64, String), usize> = HashMap::new();
         for Refused { op, opset, why, node } in refused {
-            let same = |known: &&mut UnsupportedNodes| known.op == op && known.opset == opset && known.why == why;
-            match nodes.iter_mut().find(same) {
+            let place = *places.entry((op.clone(), opset, why.clone())).or_insert(nodes.len());
+            match nodes.get_mut(place) {
                 Some(known) => known.nodes.push(node),
                 None => nodes.push(UnsupportedNodes { op, opset, why, nodes: vec![node] }),
             }
