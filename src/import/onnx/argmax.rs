@@ -2,8 +2,8 @@
 
 use super::lower::{Call, Lower, Lowered, Value, Wrong, unsupported};
 use super::tensor::{Elem, elements};
-use crate::ops::{Binary, BinaryFn, Pad, PadMode, Pool, Slice, SliceAxis};
-use crate::tensor::{Shape, Tensor};
+use crate::ops::{BinaryFn, Pad, PadMode, Pool, Slice, SliceAxis};
+use crate::tensor::Shape;
 
 /// Largest elements and their flat positions, the first one where several are equal.
 pub(super) fn max_pool(lower: &mut Lower, call: &Call<'_>, pool: &Pool) -> Lowered {
@@ -49,7 +49,7 @@ pub(super) fn max_pool(lower: &mut Lower, call: &Call<'_>, pool: &Pool) -> Lower
             step: axis.stride as i64,
         });
         let value = lower.emit(call, Slice { axes: ranges.collect() }, &[padded])?;
-        let position = Tensor::from_fn(output.clone(), |i| {
+        let position = lower.constant(call, &output, |i| {
             let place = |axis: usize| {
                 let own = (i / own[axis] % output[axis]) as i64;
                 let inside = match axis.checked_sub(2) {
@@ -59,17 +59,15 @@ pub(super) fn max_pool(lower: &mut Lower, call: &Call<'_>, pool: &Pool) -> Lower
                 inside * source[axis] as i64
             };
             (0..output.rank()).map(place).sum::<i64>() as f32
-        });
-        let position = lower.graph.constant(call.name.clone(), position);
+        })?;
         best = Some(match best {
             None => (value, position),
             Some((largest, index)) => {
-                let binary = |function| Binary { function };
-                let above = lower.emit(call, binary(BinaryFn::Greater), &[value, largest])?;
-                let change = lower.emit(call, binary(BinaryFn::Sub), &[position, index])?;
-                let change = lower.emit(call, binary(BinaryFn::Mul), &[change, above])?;
-                let index = lower.emit(call, binary(BinaryFn::Add), &[index, change])?;
-                (lower.emit(call, binary(BinaryFn::Max), &[largest, value])?, index)
+                let above = lower.binary(call, BinaryFn::Greater, value, largest)?;
+                let change = lower.binary(call, BinaryFn::Sub, position, index)?;
+                let change = lower.binary(call, BinaryFn::Mul, change, above)?;
+                let index = lower.binary(call, BinaryFn::Add, index, change)?;
+                (lower.binary(call, BinaryFn::Max, largest, value)?, index)
             }
         });
     }

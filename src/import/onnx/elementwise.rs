@@ -1,10 +1,10 @@
 //! Functions of one, two and more elements.
 
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsupported};
-use super::tensor::{Elem, HostData, HostTensor, elements};
+use super::tensor::{Elem, HostData, HostTensor};
 use crate::graph::ValueId;
 use crate::ops::{Binary, BinaryFn, Select, UnaryFn};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Shape;
 
 /// The functions of one element that an op amounts to, one after the other.
 fn steps(call: &Call<'_>) -> Option<Vec<UnaryFn>> {
@@ -97,13 +97,13 @@ pub(super) fn unary(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         ("Swish", _) => lower.in_any_order(call, &[x], |lower, ids| {
             let scaled = lower.unary(call, UnaryFn::Affine { scale: call.float("alpha", 1.0), offset: 0.0 }, ids[0])?;
             let gate = lower.unary(call, UnaryFn::Sigmoid, scaled)?;
-            lower.emit(call, Binary { function: BinaryFn::Mul }, &[ids[0], gate])
+            lower.binary(call, BinaryFn::Mul, ids[0], gate)
         })?,
         ("Shrink", _) => lower.in_any_order(call, &[x], |lower, ids| {
             let band = lower.unary(call, UnaryFn::HardShrink { threshold: call.float("lambd", 0.5) }, ids[0])?;
             let sign = lower.unary(call, UnaryFn::Sign, band)?;
             let bias = lower.unary(call, UnaryFn::Affine { scale: call.float("bias", 0.0), offset: 0.0 }, sign)?;
-            lower.emit(call, Binary { function: BinaryFn::Sub }, &[band, bias])
+            lower.binary(call, BinaryFn::Sub, band, bias)
         })?,
         ("IsInf", _) => infinite(lower, call, x)?,
         (op, _) => return unsupported(format!("{op} of a tensor that is computed at run time")),
@@ -121,10 +121,10 @@ fn infinite(lower: &mut Lower, call: &Call<'_>, x: ValueId) -> Result<ValueId, W
         _ => UnaryFn::Affine { scale: 1.0, offset: 0.0 },
     };
     let sought = if negative || positive { f32::INFINITY } else { f32::NAN };
-    let sought = lower.graph.constant(call.name.clone(), Tensor::full([1], sought));
+    let sought = lower.number(call, sought);
     lower.in_any_order(call, &[x], |lower, ids| {
         let turned = lower.unary(call, function, ids[0])?;
-        lower.emit(call, Binary { function: BinaryFn::Equal }, &[turned, sought])
+        lower.binary(call, BinaryFn::Equal, turned, sought)
     })
 }
 
@@ -209,7 +209,7 @@ fn pair(
 ) -> Result<Value, Wrong> {
     let elem = if bools { Elem::Bool } else { a.elem() };
     if let (Value::Host(a), Value::Host(b)) = (a, b) {
-        return Ok(Value::Host(host_pair(function, elem, a, b)?));
+        return Ok(Value::Host(host_pair(lower, function, elem, a, b)?));
     }
     if !a.elem().is_float()
         && matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow)
@@ -222,14 +222,6 @@ fn pair(
     Ok(Value::Node(id, elem))
 }
 
-/// Offsets of a broadcast operand's elements, in the output's order.
-pub(super) fn broadcast_positions(from: &[usize], to: &[usize]) -> Result<Vec<usize>, String> {
-    let (from, to) = (Shape::from(from.to_vec()), Shape::from(to.to_vec()));
-    elements(&to)?;
-    let strides = from.broadcast_strides(&to).ok_or_else(|| format!("{from} does not broadcast to {to}"))?;
-    Ok(to.offsets(&strides).collect())
-}
-
 /// The shape that two operands broadcast to.
 pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
     Shape::from(a.to_vec())
@@ -238,12 +230,18 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> 
         .ok_or_else(|| format!("{a:?} and {b:?} do not broadcast"))
 }
 
-fn host_pair(function: BinaryFn, elem: Elem, a: &HostTensor, b: &HostTensor) -> Result<HostTensor, Wrong> {
+fn host_pair(
+    lower: &Lower,
+    function: BinaryFn,
+    elem: Elem,
+    a: &HostTensor,
+    b: &HostTensor,
+) -> Result<HostTensor, Wrong> {
     let shape = broadcast(&a.shape, &b.shape)?;
-    let (at, bt) = (broadcast_positions(&a.shape, &shape)?, broadcast_positions(&b.shape, &shape)?);
-    let (a, b) = (a.take(shape.clone(), &at)?, b.take(shape.clone(), &bt)?);
+    lower.room.ask(&shape)?;
+    let (a, b) = (a.spread(&shape)?, b.spread(&shape)?);
     if let (HostData::Ints(a), HostData::Ints(b)) = (&a.data, &b.data) {
-        let values = a.iter().zip(b).map(|(&a, &b)| int_pair(function, a, b)).collect::<Option<Vec<i64>>>();
+        let values = a.iter().zip(b.iter()).map(|(&a, &b)| int_pair(function, a, b)).collect::<Option<Vec<i64>>>();
         return match values {
             Some(values) => Ok(HostTensor::ints(shape, elem, values)),
             None => invalid("division of integers by zero"),
@@ -285,7 +283,7 @@ pub(super) fn clip(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let fixed = |position: usize, name: &str, default: f32| match call.optional(position) {
         _ if call.opset < 11 => Some(call.float(name, default)),
         None => Some(default),
-        Some(Value::Host(bound)) => bound.to_f64().first().map(|&bound| bound as f32),
+        Some(Value::Host(bound)) => bound.first().map(|bound| bound as f32),
         Some(Value::Node(..)) => None,
     };
     let limits = (fixed(1, "min", f32::NEG_INFINITY), fixed(2, "max", f32::INFINITY));
@@ -323,7 +321,7 @@ pub(super) fn pow(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let (base, exponent) = (call.input(0)?.clone(), aligned(lower, call, call.input(0)?, call.input(1)?)?);
     let elem = base.elem();
     if let (Value::Host(a), Value::Host(b)) = (&base, &exponent) {
-        return Ok(vec![Value::Host(host_pair(BinaryFn::Pow, elem, a, b)?)]);
+        return Ok(vec![Value::Host(host_pair(lower, BinaryFn::Pow, elem, a, b)?)]);
     }
     let shape = lower.shape(&base);
     let power = match &exponent {
@@ -345,9 +343,9 @@ pub(super) fn pow(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let result = match power.abs() {
             0.5 => lower.unary(call, UnaryFn::Sqrt, ids[0])?,
             2.0 => lower.unary(call, UnaryFn::Square, ids[0])?,
-            whole => (1..whole as u32).try_fold(ids[0], |product, _| {
-                lower.emit(call, Binary { function: BinaryFn::Mul }, &[product, ids[0]])
-            })?,
+            whole => {
+                (1..whole as u32).try_fold(ids[0], |product, _| lower.binary(call, BinaryFn::Mul, product, ids[0]))?
+            }
         };
         if power < 0.0 { lower.unary(call, UnaryFn::Reciprocal, result) } else { Ok(result) }
     })?;
@@ -361,15 +359,16 @@ pub(super) fn choose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         && condition.len() == 1
         && lower.shape(a) == lower.shape(b)
     {
-        let first = condition.to_f64().first().is_some_and(|&one| one != 0.0);
+        let first = condition.first().is_some_and(|one| one != 0.0);
         return Ok(vec![if first { a.clone() } else { b.clone() }]);
     }
     if let (Value::Host(condition), Value::Host(a), Value::Host(b)) = (condition, a, b) {
         let shape = broadcast(&broadcast(&condition.shape, &a.shape)?, &b.shape)?;
-        let spread = |tensor: &HostTensor| tensor.take(shape.clone(), &broadcast_positions(&tensor.shape, &shape)?);
-        let (condition, first, second) = (spread(condition)?.to_f64(), spread(a)?, spread(b)?);
+        lower.room.ask(&shape)?;
+        let (condition, first, second) = (condition.spread(&shape)?.to_f64(), a.spread(&shape)?, b.spread(&shape)?);
         if let (HostData::Ints(x), HostData::Ints(y)) = (&first.data, &second.data) {
-            let values = condition.iter().zip(x.iter().zip(y)).map(|(&c, (&x, &y))| if c != 0.0 { x } else { y });
+            let values =
+                condition.iter().zip(x.iter().zip(y.iter())).map(|(&c, (&x, &y))| if c != 0.0 { x } else { y });
             return Ok(vec![Value::Host(HostTensor::ints(shape, a.elem, values.collect()))]);
         }
         let both = first.to_f64().into_iter().zip(second.to_f64());

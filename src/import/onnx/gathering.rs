@@ -3,11 +3,12 @@
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsupported};
 use super::movement::{join, part, reshaped};
 use super::tensor::{Elem, HostTensor, elements};
+use super::windows::{pads, sizes};
 use crate::graph::ValueId;
 use crate::ops::{
-    Binary, BinaryFn, Gather, Pad, PadMode, Reduce, ReduceFn, Resize, ResizeMode, Select, SliceAxis, UnaryFn,
+    BinaryFn, Concat, Gather, Pad, PadMode, Reduce, ReduceFn, Resize, ResizeMode, Select, SliceAxis, UnaryFn,
 };
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Shape;
 
 /// Positions up to which `f32` counts every whole number.
 const MOST_POSITIONS: usize = 1 << 24;
@@ -27,10 +28,10 @@ pub(super) fn gather(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let at = in_range(known, size)?;
         if let Value::Host(tensor) = &value {
             let (outer, inner) = (elements(&shape[..axis])?, elements(&shape[axis + 1..])?);
-            elements(&target)?;
+            lower.room.ask(&target)?;
             let rows = (0..outer).flat_map(|row| at.iter().map(move |&index| row * size + index));
-            let positions: Vec<usize> = rows.flat_map(|row| row * inner..(row + 1) * inner).collect();
-            return Ok(vec![Value::Host(tensor.take(target, &positions)?)]);
+            let positions = rows.flat_map(|row| row * inner..(row + 1) * inner);
+            return Ok(vec![Value::Host(tensor.take(target, positions)?)]);
         }
         if (1..=FEW).contains(&at.len()) {
             let ranges = at.iter().map(|&index| index as i64);
@@ -66,8 +67,8 @@ struct Tuples {
     sizes: Vec<usize>,
     /// Elements to step over along them.
     strides: Vec<usize>,
-    /// What is added to the position of each tuple.
-    base: Vec<usize>,
+    /// What is added to the position of each tuple, by its number.
+    base: Box<dyn Fn(usize) -> usize>,
     /// Length of the long axis.
     length: usize,
 }
@@ -82,9 +83,11 @@ impl Tuples {
         }
         if let Value::Host(known) = indices {
             let all = known.to_i64()?;
-            let mut positions = Vec::with_capacity(self.base.len());
-            for (tuple, &base) in all.chunks(self.sizes.len().max(1)).zip(&self.base) {
-                let mut position = base as i64;
+            let count = lower.room.ask(&shape)?;
+            let mut positions = Vec::with_capacity(count);
+            for number in 0..count {
+                let tuple = all.get(number * self.sizes.len()..).unwrap_or_default();
+                let mut position = (self.base)(number) as i64;
                 for ((&index, &size), &stride) in tuple.iter().zip(&self.sizes).zip(&self.strides) {
                     let counted = if index < 0 { index.saturating_add(size as i64) } else { index };
                     if !(0..size as i64).contains(&counted) {
@@ -100,28 +103,22 @@ impl Tuples {
             return unsupported(format!("positions among {} elements (f32 counts to 2^24)", self.length));
         }
         let id = lower.place(call, indices)?;
-        let vector = |lower: &mut Lower, of: &[usize]| {
-            let values: Vec<f32> = of.iter().map(|&value| value as f32).collect();
-            lower.graph.constant(call.name.clone(), Tensor::from_fn([of.len()], |i| values[i]))
-        };
-        let (sizes, strides) = (vector(lower, &self.sizes), vector(lower, &self.strides));
-        let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
-        let outside = lower.graph.constant(call.name.clone(), Tensor::full([1], self.length as f32));
-        let base = Tensor::from_fn(shape.clone(), |i| self.base[i] as f32);
-        let base = lower.graph.constant(call.name.clone(), base);
-        let binary = |lower: &mut Lower, function, a, b| lower.emit(call, Binary { function }, &[a, b]);
-        let negative = binary(lower, BinaryFn::Less, id, zero)?;
-        let shift = binary(lower, BinaryFn::Mul, negative, sizes)?;
-        let counted = binary(lower, BinaryFn::Add, id, shift)?;
-        let above = binary(lower, BinaryFn::GreaterEqual, counted, zero)?;
-        let below = binary(lower, BinaryFn::Less, counted, sizes)?;
-        let inside = binary(lower, BinaryFn::Mul, above, below)?;
-        let steps = binary(lower, BinaryFn::Mul, counted, strides)?;
+        let mut vector = |of: &[usize]| lower.constant(call, &[of.len()], |i| of[i] as f32);
+        let (sizes, strides) = (vector(&self.sizes)?, vector(&self.strides)?);
+        let (zero, outside) = (lower.number(call, 0.0), lower.number(call, self.length as f32));
+        let base = lower.constant(call, &shape, |i| (self.base)(i) as f32)?;
+        let negative = lower.binary(call, BinaryFn::Less, id, zero)?;
+        let shift = lower.binary(call, BinaryFn::Mul, negative, sizes)?;
+        let counted = lower.binary(call, BinaryFn::Add, id, shift)?;
+        let above = lower.binary(call, BinaryFn::GreaterEqual, counted, zero)?;
+        let below = lower.binary(call, BinaryFn::Less, counted, sizes)?;
+        let inside = lower.binary(call, BinaryFn::Mul, above, below)?;
+        let steps = lower.binary(call, BinaryFn::Mul, counted, strides)?;
         let last = vec![shape.len()];
         let reduce = |function| Reduce { function, axes: last.clone(), keepdims: false };
         let inside = lower.emit(call, reduce(ReduceFn::Min), &[inside])?;
         let position = lower.emit(call, reduce(ReduceFn::Sum), &[steps])?;
-        let position = binary(lower, BinaryFn::Add, position, base)?;
+        let position = lower.binary(call, BinaryFn::Add, position, base)?;
         Ok(Value::Node(lower.emit(call, Select, &[inside, position, outside])?, Elem::I64))
     }
 }
@@ -136,9 +133,10 @@ fn take(
     target: &[usize],
 ) -> Lowered {
     if let (Value::Host(tensor), Value::Host(positions)) = (value, positions) {
-        let rows = positions.to_i64()?.into_iter().map(|row| row as usize);
-        let elements: Vec<usize> = rows.flat_map(|row| row * inner..(row + 1) * inner).collect();
-        return Ok(vec![Value::Host(tensor.take(target.to_vec(), &elements)?)]);
+        lower.room.ask(target)?;
+        let rows = positions.to_i64()?;
+        let places = rows.iter().flat_map(|&row| row as usize * inner..(row as usize + 1) * inner);
+        return Ok(vec![Value::Host(tensor.take(target.to_vec(), places)?)]);
     }
     let (x, positions) = (lower.place(call, value)?, lower.place(call, positions)?);
     let length = lower.graph.ty(x).shape.elements() / inner.max(1);
@@ -154,14 +152,12 @@ fn along(shape: &[usize], axis: usize, of_indices: &[usize]) -> Result<Tuples, W
         return invalid(format!("indices {of_indices:?} along axis {axis} of {shape:?}"));
     }
     let (strides, own) = (Shape::from(shape.to_vec()).strides(), Shape::from(of_indices.to_vec()).strides());
-    let others: Vec<usize> = (0..shape.len()).filter(|&other| other != axis).collect();
-    let base = |i: usize| others.iter().map(|&other| i / own[other] % of_indices[other] * strides[other]).sum();
-    Ok(Tuples {
-        sizes: vec![shape[axis]],
-        strides: vec![strides[axis]],
-        base: (0..elements(of_indices)?).map(base).collect(),
-        length: elements(shape)?,
-    })
+    elements(of_indices)?;
+    let length = elements(shape)?;
+    let others = (0..shape.len()).filter(|&other| other != axis);
+    let steps: Vec<[usize; 3]> = others.map(|other| [own[other], of_indices[other], strides[other]]).collect();
+    let base = move |i: usize| steps.iter().map(|[own, size, stride]| i / own % size * stride).sum();
+    Ok(Tuples { sizes: vec![shape[axis]], strides: vec![strides[axis]], base: Box::new(base), length })
 }
 
 fn with_last_axis(lower: &mut Lower, call: &Call<'_>, indices: &Value) -> Result<Value, Wrong> {
@@ -189,14 +185,13 @@ fn in_blocks(shape: &[usize], of_indices: &[usize], batch: usize) -> Result<(Tup
     }
     let inner = elements(&shape[end..])?;
     let strides = Shape::from(shape[..end].to_vec()).strides();
-    let tuples = elements(&of_indices[..of_indices.len() - 1])?;
     let each = elements(&of_indices[batch..of_indices.len() - 1])?;
     let block = elements(&shape[batch..end])?;
     Ok((
         Tuples {
             sizes: shape[batch..end].to_vec(),
             strides: strides[batch..].to_vec(),
-            base: (0..tuples).map(|i| i / each.max(1) * block).collect(),
+            base: Box::new(move |i| i / each.max(1) * block),
             length: elements(&shape[..end])?,
         },
         inner,
@@ -229,7 +224,7 @@ pub(super) fn scatter(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         (tuples, 1, with_last_axis(lower, call, &Value::Host(indices))?)
     };
     let Value::Host(places) = tuples.positions(lower, call, &indices)? else { return unsupported("open indices") };
-    let places: Vec<usize> = places.to_i64()?.into_iter().map(|place| place as usize).collect();
+    let places: Vec<usize> = places.to_i64()?.iter().map(|&place| place as usize).collect();
     if elements(&lower.shape(&updates))? != places.len() * inner {
         return invalid(format!("updates {:?} for {} places", lower.shape(&updates), places.len()));
     }
@@ -248,35 +243,35 @@ pub(super) fn scatter(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     if count + places.len() > MOST_POSITIONS {
         return unsupported(format!("updates among {count} blocks (f32 counts to 2^24)"));
     }
+    // Of several updates of one place each gets a round of its own; without a reduction the last one counts.
+    let mut seen = vec![0; count];
+    let rounds = places.iter().map(|&place| {
+        seen[place] += usize::from(function.is_some());
+        seen[place].saturating_sub(1)
+    });
+    let rounds: Vec<usize> = rounds.collect();
+    let most = rounds.iter().max().map_or(0, |last| last + 1);
+    if most > 64 {
+        return unsupported(format!("{most} updates of one place (64 at most)"));
+    }
     let (x, u) = (lower.place(call, &data)?, lower.place(call, &updates)?);
     let x = lower.reshape(call, x, &[count, inner])?;
     let u = lower.reshape(call, u, &[places.len(), inner])?;
-    // Of several updates of one place each gets a round of its own; without a reduction the last one counts.
-    let mut rounds: Vec<Vec<Option<usize>>> = Vec::new();
-    let mut seen = vec![0; count];
-    for (update, &place) in places.iter().enumerate() {
-        let round = if function.is_some() { seen[place] } else { 0 };
-        seen[place] += 1;
-        if rounds.len() <= round {
-            rounds.push(vec![None; count]);
-        }
-        rounds[round][place] = Some(update);
-    }
-    if rounds.len() > 64 {
-        return unsupported(format!("{} updates of one place (64 at most)", rounds.len()));
-    }
-    let both = lower.emit(call, crate::ops::Concat { axis: 0 }, &[x, u])?;
+    let both = lower.emit(call, Concat { axis: 0 }, &[x, u])?;
     let mut y = x;
-    for round in rounds {
-        let from = |place: usize| round[place].map_or(place, |update| count + update) as f32;
-        let from = lower.graph.constant(call.name.clone(), Tensor::from_fn([count], from));
+    let mut source = vec![0; count];
+    for round in 0..most {
+        source.iter_mut().enumerate().for_each(|(place, source)| *source = place);
+        for (update, &place) in places.iter().enumerate().filter(|&(update, _)| rounds[update] == round) {
+            source[place] = count + update;
+        }
+        let from = lower.constant(call, &[count], |place| source[place] as f32)?;
         let updated = lower.emit(call, Gather { axis: 0 }, &[both, from])?;
         y = match function {
             None => updated,
             Some(function) => {
-                let changed = Tensor::from_fn([count, 1], |place| f32::from(u8::from(round[place].is_some())));
-                let changed = lower.graph.constant(call.name.clone(), changed);
-                let joined = lower.emit(call, Binary { function }, &[y, updated])?;
+                let changed = lower.constant(call, &[count, 1], |place| f32::from(source[place] >= count))?;
+                let joined = lower.binary(call, function, y, updated)?;
                 lower.emit(call, Select, &[changed, joined, y])?
             }
         };
@@ -290,17 +285,12 @@ pub(super) fn max_unpool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let (value, indices) = (call.input(0)?.clone(), call.input(1)?.clone());
     let shape = lower.shape(&value);
     let spatial = shape.len().saturating_sub(2);
-    let sizes = |name: &str, default: i64, count: usize| -> Result<Vec<usize>, Wrong> {
-        let values = call.ints(name).unwrap_or_else(|| vec![default; count]);
-        let sizes: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok()).collect();
-        sizes.filter(|sizes| sizes.len() == count).ok_or(Wrong::Invalid(format!("{name} {values:?}")))
-    };
-    let (kernel, strides) = (sizes("kernel_shape", 1, spatial)?, sizes("strides", 1, spatial)?);
-    let pads = sizes("pads", 0, 2 * spatial)?;
+    let (kernel, strides) = (sizes(call, "kernel_shape", spatial, 1)?, sizes(call, "strides", spatial, 1)?);
+    let pads = pads(call, spatial)?;
     let mut full = shape[..shape.len().min(2)].to_vec();
     for axis in 0..spatial {
         let end = (shape[axis + 2].saturating_sub(1)) * strides[axis] + kernel[axis];
-        full.push(end.saturating_sub(pads[axis] + pads[axis + spatial]));
+        full.push(end.saturating_sub(pads[axis].0 + pads[axis].1));
     }
     let count = elements(&full)?;
     if count > MOST_POSITIONS || count == 0 {
@@ -313,14 +303,14 @@ pub(super) fn max_unpool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         for (element, place) in places.into_iter().enumerate() {
             from[place] = element as f32 + 1.0;
         }
-        let from = lower.graph.constant(call.name.clone(), Tensor::from_fn([count], |i| from[i]));
-        let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
+        let from = lower.constant(call, &[count], |i| from[i])?;
+        let zero = lower.number(call, 0.0);
         let flat = lower.reshape(call, x, &[elements(&shape)?])?;
-        let all = lower.emit(call, crate::ops::Concat { axis: 0 }, &[zero, flat])?;
+        let all = lower.emit(call, Concat { axis: 0 }, &[zero, flat])?;
         let y = lower.emit(call, Gather { axis: 0 }, &[all, from])?;
         lower.reshape(call, y, &full)?
     } else {
-        if kernel != strides || pads.iter().any(|&pad| pad != 0) {
+        if kernel != strides || pads.iter().any(|&around| around != (0, 0)) {
             return unsupported("windows that overlap or padding, with positions that are computed at run time");
         }
         let factors: Vec<usize> = [1, 1].into_iter().chain(strides).collect();
@@ -329,9 +319,9 @@ pub(super) fn max_unpool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         };
         let found = lower.place(call, &indices)?;
         let (x, found) = (spread(lower, x)?, spread(lower, found)?);
-        let own = lower.graph.constant(call.name.clone(), Tensor::from_fn(full.clone(), |i| i as f32));
-        let here = lower.emit(call, Binary { function: BinaryFn::Equal }, &[found, own])?;
-        let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
+        let own = lower.constant(call, &full, |i| i as f32)?;
+        let here = lower.binary(call, BinaryFn::Equal, found, own)?;
+        let zero = lower.number(call, 0.0);
         lower.emit(call, Select, &[here, x, zero])?
     };
     let Some(wanted) = call.known(2)? else { return Ok(vec![Value::Node(y, value.elem())]) };
@@ -350,7 +340,7 @@ pub(super) fn one_hot(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let (Some(depth), Some(values)) = (call.known(1)?, call.known(2)?) else {
         return invalid("depth and values are needed");
     };
-    let (&[off, on], Some(&depth)) = (&values.to_f64()[..], depth.to_f64().first()) else {
+    let (&[off, on], Some(depth)) = (&values.to_f64()[..], depth.first()) else {
         return invalid("depth and two values are needed");
     };
     let shape = lower.shape(&indices);
@@ -360,6 +350,7 @@ pub(super) fn one_hot(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     target.insert(axis, depth);
     let count = elements(&target)?;
     if let Value::Host(indices) = &indices {
+        lower.room.ask(&target)?;
         let inner = elements(&shape[axis..])?;
         let at = indices.to_f64();
         let wrapped = |index: f64| if index < 0.0 { index + depth as f64 } else { index };
@@ -378,15 +369,14 @@ pub(super) fn one_hot(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     opened.insert(axis, 1);
     let id = lower.place(call, &indices)?;
     let id = lower.reshape(call, id, &opened)?;
-    let constant = |lower: &mut Lower, tensor| lower.graph.constant(call.name.clone(), tensor);
-    let zero = constant(lower, Tensor::full([1], 0.0));
-    let negative = lower.emit(call, Binary { function: BinaryFn::Less }, &[id, zero])?;
+    let zero = lower.number(call, 0.0);
+    let negative = lower.binary(call, BinaryFn::Less, id, zero)?;
     let shift = lower.unary(call, UnaryFn::Affine { scale: depth as f32, offset: 0.0 }, negative)?;
-    let id = lower.emit(call, Binary { function: BinaryFn::Add }, &[id, shift])?;
+    let id = lower.binary(call, BinaryFn::Add, id, shift)?;
     let mut along = vec![1; rank + 1];
     along[axis] = depth;
-    let numbers = constant(lower, Tensor::from_fn(along, |i| i as f32));
-    let hit = lower.emit(call, Binary { function: BinaryFn::Equal }, &[id, numbers])?;
-    let (on, off) = (constant(lower, Tensor::full([1], on as f32)), constant(lower, Tensor::full([1], off as f32)));
+    let numbers = lower.constant(call, &along, |i| i as f32)?;
+    let hit = lower.binary(call, BinaryFn::Equal, id, numbers)?;
+    let (on, off) = (lower.number(call, on as f32), lower.number(call, off as f32));
     Ok(vec![Value::Node(lower.emit(call, Select, &[hit, on, off])?, values.elem)])
 }

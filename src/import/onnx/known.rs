@@ -1,10 +1,10 @@
 //! Ops whose results are known when the graph is built, as a rule: constants, shapes and types.
 
-use super::elementwise::{broadcast, broadcast_positions};
+use super::elementwise::broadcast;
 use super::lower::{Call, Lower, Lowered, Value, Wrong, invalid, unsupported};
 use super::movement::sizes_of;
 use super::tensor::{Elem, HostData, HostTensor, elements};
-use crate::ops::{Binary, BinaryFn, Distribution, Random, UnaryFn};
+use crate::ops::{BinaryFn, Distribution, Random, UnaryFn};
 use crate::tensor::Tensor;
 
 /// `Constant`.
@@ -39,22 +39,22 @@ pub(super) fn shape(lower: &mut Lower, call: &Call<'_>) -> Lowered {
 }
 
 /// `ConstantOfShape`.
-pub(super) fn constant_of_shape(_: &mut Lower, call: &Call<'_>) -> Lowered {
+pub(super) fn constant_of_shape(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let Some(wanted) = call.known(0)? else { return invalid("no shape is given") };
     let shape = sizes_of(&wanted.to_i64()?)?;
-    let count = elements(&shape)?;
+    let count = lower.room.ask(&shape)?;
     let fill = match call.tensor("value")? {
         Some(fill) => fill,
         None => HostTensor::from_f64(vec![1], Elem::F32, vec![0.0])?,
     };
-    Ok(vec![Value::Host(fill.take(shape, &vec![0; count])?)])
+    Ok(vec![Value::Host(fill.take(shape, std::iter::repeat_n(0, count))?)])
 }
 
 /// `Range` of known numbers.
-pub(super) fn range(_: &mut Lower, call: &Call<'_>) -> Lowered {
+pub(super) fn range(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let mut numbers = Vec::new();
     for position in 0..3 {
-        match call.known(position)?.and_then(|tensor| tensor.to_f64().first().copied()) {
+        match call.known(position)?.and_then(HostTensor::first) {
             Some(number) => numbers.push(number),
             None => return invalid("start, limit and delta are needed"),
         }
@@ -63,6 +63,7 @@ pub(super) fn range(_: &mut Lower, call: &Call<'_>) -> Lowered {
     if !count.is_finite() || count > 1e8 {
         return invalid(format!("a range from {} to {} by {}", numbers[0], numbers[1], numbers[2]));
     }
+    lower.room.ask(&[count as usize])?;
     let values: Vec<f64> = (0..count as usize).map(|i| numbers[0] + i as f64 * numbers[2]).collect();
     Ok(vec![Value::Host(HostTensor::from_f64(vec![values.len()], call.input(0)?.elem(), values)?)])
 }
@@ -93,9 +94,9 @@ pub(super) fn cast(lower: &mut Lower, call: &Call<'_>) -> Lowered {
                 return Ok(vec![Value::Node(id, to)]);
             }
             if to == Elem::Bool {
-                let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
+                let zero = lower.number(call, 0.0);
                 let id = lower.in_any_order(call, &[id], |lower, ids| {
-                    let same = lower.emit(call, Binary { function: BinaryFn::Equal }, &[ids[0], zero])?;
+                    let same = lower.binary(call, BinaryFn::Equal, ids[0], zero)?;
                     lower.unary(call, UnaryFn::Affine { scale: -1.0, offset: 1.0 }, same)
                 })?;
                 return Ok(vec![Value::Node(id, to)]);
@@ -105,7 +106,7 @@ pub(super) fn cast(lower: &mut Lower, call: &Call<'_>) -> Lowered {
                     let size = lower.unary(call, UnaryFn::Abs, ids[0])?;
                     let size = lower.unary(call, UnaryFn::Floor, size)?;
                     let sign = lower.unary(call, UnaryFn::Sign, ids[0])?;
-                    lower.emit(call, Binary { function: BinaryFn::Mul }, &[size, sign])
+                    lower.binary(call, BinaryFn::Mul, size, sign)
                 })?;
                 return Ok(vec![Value::Node(id, to)]);
             }
@@ -124,17 +125,19 @@ pub(super) fn identity(_: &mut Lower, call: &Call<'_>) -> Lowered {
 pub(super) fn dropout(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let value = call.input(0)?.clone();
     let shape = lower.shape(&value);
-    let first = |position: usize| -> Result<Option<f64>, Wrong> {
-        Ok(call.known(position)?.and_then(|tensor| tensor.to_f64().first().copied()))
-    };
+    let first =
+        |position: usize| -> Result<Option<f64>, Wrong> { Ok(call.known(position)?.and_then(HostTensor::first)) };
     let training = call.opset >= 12 && first(2)?.unwrap_or(0.0) != 0.0;
     let ratio = if call.opset >= 12 { first(1)?.unwrap_or(0.5) } else { 0.0 };
     if call.opset < 7 && call.int("is_test", 0) == 0 {
         return unsupported("training");
     }
+    if (!training || ratio == 0.0) && !call.wants_output(1) {
+        return Ok(vec![value]);
+    }
     if !training || ratio == 0.0 {
         let elem = if call.opset < 10 { value.elem() } else { Elem::Bool };
-        let kept = HostTensor::from_f64(shape.clone(), elem, vec![1.0; elements(&shape)?])?;
+        let kept = HostTensor::from_f64(shape.clone(), elem, vec![1.0; lower.room.ask(&shape)?])?;
         return Ok(vec![value, Value::Host(kept)]);
     }
     let x = lower.place(call, &value)?;
@@ -144,18 +147,18 @@ pub(super) fn dropout(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let stream = lower.graph.nodes().len() as u32;
     let distribution = Distribution::Keep { rate: ratio as f32 };
     let factors = lower.emit(call, Random { distribution, shape: shape.into(), stream }, &[key])?;
-    let y = lower.emit(call, Binary { function: BinaryFn::Mul }, &[x, factors])?;
-    let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
-    let kept = lower.emit(call, Binary { function: BinaryFn::Greater }, &[factors, zero])?;
+    let y = lower.binary(call, BinaryFn::Mul, x, factors)?;
+    let zero = lower.number(call, 0.0);
+    let kept = lower.binary(call, BinaryFn::Greater, factors, zero)?;
     Ok(vec![Value::Node(y, value.elem()), Value::Node(kept, Elem::Bool)])
 }
 
 /// `Mod` of known numbers: with the sign of the divisor, or of the dividend with `fmod`.
-pub(super) fn modulo(_: &mut Lower, call: &Call<'_>) -> Lowered {
+pub(super) fn modulo(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let (Some(a), Some(b)) = (call.known(0)?, call.known(1)?) else { return invalid("two inputs are needed") };
     let shape = broadcast(&a.shape, &b.shape)?;
-    let spread = |tensor: &HostTensor| tensor.take(shape.clone(), &broadcast_positions(&tensor.shape, &shape)?);
-    let (x, y) = (spread(a)?, spread(b)?);
+    lower.room.ask(&shape)?;
+    let (x, y) = (a.spread(&shape)?, b.spread(&shape)?);
     let truncated = call.int("fmod", 0) != 0;
     let known = if let (HostData::Ints(x), HostData::Ints(y)) = (&x.data, &y.data) {
         let remainder = |(&x, &y): (&i64, &i64)| {
@@ -165,7 +168,7 @@ pub(super) fn modulo(_: &mut Lower, call: &Call<'_>) -> Lowered {
         if y.contains(&0) {
             return invalid("division of integers by zero");
         }
-        HostTensor::ints(shape.clone(), a.elem, x.iter().zip(y).map(remainder).collect())
+        HostTensor::ints(shape.clone(), a.elem, x.iter().zip(y.iter()).map(remainder).collect())
     } else {
         let values = x.to_f64().into_iter().zip(y.to_f64()).map(|(x, y)| x % y).collect();
         HostTensor::from_f64(shape.clone(), a.elem, values)?

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use super::proto::{AttributeProto, GraphProto, NodeProto};
 use super::stored::read_tensor;
-use super::tensor::{Elem, HostTensor};
+use super::tensor::{Elem, HostData, HostTensor};
 use crate::graph::{Graph, ValueId};
+use crate::import::bounds::{self, Room};
+pub(super) use crate::import::bounds::{axes_of, axis_of};
 pub(super) use crate::import::refusal::{Wrong, invalid, unsupported};
-use crate::ops::{Dim, Op, Reshape, Transpose, Unary, UnaryFn};
+use crate::ops::{Binary, BinaryFn, Dim, Op, Reshape, Transpose, Unary, UnaryFn};
 use crate::tensor::Tensor;
 
 /// An ONNX value.
@@ -122,7 +124,7 @@ impl Call<'_> {
     pub fn ints_or_input(&self, attribute: &str, position: usize) -> Result<Option<Vec<i64>>, Wrong> {
         match self.ints(attribute) {
             Some(values) => Ok(Some(values)),
-            None => Ok(self.known(position)?.map(HostTensor::to_i64).transpose()?),
+            None => Ok(self.known(position)?.map(HostTensor::to_i64).transpose()?.map(|values| values.to_vec())),
         }
     }
 
@@ -130,20 +132,6 @@ impl Call<'_> {
     pub fn wants_output(&self, position: usize) -> bool {
         self.node.output.get(position).is_some_and(|name| !name.is_empty())
     }
-}
-
-/// An axis counted from the end when it is negative.
-pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, Wrong> {
-    let counted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
-    match counted.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank) {
-        Some(axis) => Ok(axis),
-        None => invalid(format!("axis {axis} of {rank} axes")),
-    }
-}
-
-/// Axes counted from the end where they are negative.
-pub(super) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Wrong> {
-    axes.iter().map(|&axis| axis_of(axis, rank)).collect()
 }
 
 /// `[0, 2, .., rank - 1, 1]`: channels go last.
@@ -157,7 +145,6 @@ fn channels_to_front(rank: usize) -> Vec<usize> {
 }
 
 /// The graph being built.
-#[derive(Default)]
 pub(super) struct Lower {
     pub graph: Graph,
     /// Values by their ONNX names.
@@ -168,10 +155,24 @@ pub(super) struct Lower {
     pub rounded: Vec<String>,
     /// Values of wide integer types that are computed at run time.
     pub integers: Vec<String>,
+    /// What may still be computed at import.
+    pub room: Room,
     twins: HashMap<ValueId, ValueId>,
 }
 
 impl Lower {
+    pub fn new(room: Room) -> Lower {
+        Lower {
+            graph: Graph::new(),
+            values: HashMap::new(),
+            quantised: BTreeMap::new(),
+            rounded: Vec::new(),
+            integers: Vec::new(),
+            room,
+            twins: HashMap::new(),
+        }
+    }
+
     pub fn shape(&self, value: &Value) -> Vec<usize> {
         match value {
             Value::Host(tensor) => tensor.shape.clone(),
@@ -186,12 +187,39 @@ impl Lower {
             Value::Host(tensor) if tensor.len() == 0 => {
                 unsupported(format!("a tensor of the shape {:?}", tensor.shape))
             }
-            Value::Host(tensor) => Ok(self.graph.constant(call.name.clone(), tensor.to_tensor()?)),
+            Value::Host(tensor) => {
+                if !matches!(tensor.data, HostData::Floats(_)) {
+                    self.room.spend(&tensor.shape, 4)?;
+                }
+                Ok(self.graph.constant(call.name.clone(), tensor.to_tensor()?))
+            }
         }
     }
 
+    /// A tensor made at import, if there is room for it.
+    pub fn tensor(&self, shape: &[usize], element: impl FnMut(usize) -> f32) -> Result<Tensor, Wrong> {
+        self.room.spend(shape, 4)?;
+        Ok(Tensor::from_fn(shape, element))
+    }
+
+    /// A constant made at import, if there is room for it.
+    pub fn constant(
+        &mut self,
+        call: &Call<'_>,
+        shape: &[usize],
+        element: impl FnMut(usize) -> f32,
+    ) -> Result<ValueId, Wrong> {
+        let tensor = self.tensor(shape, element)?;
+        Ok(self.graph.constant(call.name.clone(), tensor))
+    }
+
+    /// A constant of one element.
+    pub fn number(&mut self, call: &Call<'_>, value: f32) -> ValueId {
+        self.graph.constant(call.name.clone(), Tensor::full([1], value))
+    }
+
     pub fn emit(&mut self, call: &Call<'_>, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Wrong> {
-        Ok(self.graph.node(call.name.clone(), op, inputs)?)
+        bounds::node(&mut self.graph, &call.name, op, inputs)
     }
 
     /// As [`Lower::emit`], with all outputs.
@@ -204,6 +232,10 @@ impl Lower {
         self.emit(call, Unary { function }, &[input])
     }
 
+    pub fn binary(&mut self, call: &Call<'_>, function: BinaryFn, a: ValueId, b: ValueId) -> Result<ValueId, Wrong> {
+        self.emit(call, Binary { function }, &[a, b])
+    }
+
     /// The values as what they are known to be. They follow from constants alone, through the nodes from `first` on.
     pub fn folded(&self, first: usize, values: Vec<Value>) -> Lowered {
         let mut computed: HashMap<ValueId, Tensor> = HashMap::new();
@@ -211,15 +243,15 @@ impl Lower {
             let inputs: Option<Vec<&Tensor>> =
                 node.inputs.iter().map(|id| computed.get(id).or_else(|| self.graph.as_constant(*id))).collect();
             let Some(inputs) = inputs else { return Ok(values) };
+            for &output in &node.outputs {
+                self.room.ask(&self.graph.ty(output).shape)?;
+            }
             let outputs = node.op.spec().reference(&inputs).map_err(|e| Wrong::Invalid(e.to_string()))?;
             computed.extend(node.outputs.iter().copied().zip(outputs));
         }
         let known = |value: Value| match &value {
             Value::Node(id, elem) => match computed.get(id).or_else(|| self.graph.as_constant(*id)) {
-                Some(tensor) => {
-                    let elements = tensor.f32s().unwrap_or_default().iter().map(|&x| f64::from(x)).collect();
-                    Ok(Value::Host(HostTensor::from_f64(tensor.shape().to_vec(), *elem, elements)?))
-                }
+                Some(tensor) => Ok(Value::Host(HostTensor::computed(tensor, *elem)?)),
                 None => Ok(value),
             },
             Value::Host(_) => Ok(value),

@@ -1,6 +1,8 @@
 //! Ops that move elements: shapes, order, parts and copies.
 
-use super::elementwise::{broadcast, broadcast_positions};
+use std::sync::Arc;
+
+use super::elementwise::broadcast;
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, axis_of, invalid, unsupported};
 use super::tensor::{Elem, HostTensor, elements};
 use crate::graph::ValueId;
@@ -118,8 +120,8 @@ pub(super) fn transpose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
             let target: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
             let strides = Shape::from(shape).strides();
             let strides: Vec<usize> = perm.iter().map(|&axis| strides[axis]).collect();
-            let positions = strided(&target, &strides)?;
-            Value::Host(tensor.take(target, &positions)?)
+            let positions = Shape::from(&target[..]).offsets(&strides);
+            Value::Host(tensor.take(target, positions)?)
         }
         Value::Node(id, elem) => {
             // The transpose that exporters put at the border is the twin itself.
@@ -131,11 +133,6 @@ pub(super) fn transpose(lower: &mut Lower, call: &Call<'_>) -> Lowered {
             Value::Node(id, *elem)
         }
     }])
-}
-
-fn strided(shape: &[usize], strides: &[usize]) -> Result<Vec<usize>, Wrong> {
-    elements(shape)?;
-    Ok(Shape::from(shape.to_vec()).offsets(strides).collect())
 }
 
 /// `Concat`.
@@ -161,7 +158,7 @@ pub(super) fn join(
     let known: Option<Vec<&HostTensor>> =
         values.iter().map(|v| if let Value::Host(tensor) = v { Some(tensor) } else { None }).collect();
     if let Some(tensors) = known {
-        return Ok(Value::Host(host_concat(&tensors, axis)?));
+        return Ok(Value::Host(host_concat(lower, &tensors, axis)?));
     }
     let ids: Vec<ValueId> = values.iter().map(|value| lower.place(call, value)).collect::<Result<_, _>>()?;
     let rank = lower.graph.ty(ids[0]).shape.rank();
@@ -176,7 +173,7 @@ pub(super) fn join(
     Ok(Value::Node(id, elem))
 }
 
-fn host_concat(tensors: &[&HostTensor], axis: usize) -> Result<HostTensor, Wrong> {
+fn host_concat(lower: &Lower, tensors: &[&HostTensor], axis: usize) -> Result<HostTensor, Wrong> {
     let mut shape = tensors[0].shape.clone();
     let differs =
         |other: &[usize]| other.len() != shape.len() || (0..shape.len()).any(|a| a != axis && other[a] != shape[a]);
@@ -186,18 +183,17 @@ fn host_concat(tensors: &[&HostTensor], axis: usize) -> Result<HostTensor, Wrong
     let sizes: Vec<usize> = tensors.iter().map(|tensor| tensor.shape[axis]).collect();
     shape[axis] = sizes.iter().sum();
     let (outer, inner) = (elements(&shape[..axis])?, elements(&shape[axis + 1..])?);
-    elements(&shape)?;
+    let count = lower.room.ask(&shape)?;
     let floats = tensors.iter().any(|tensor| tensor.elem.is_float());
     let mut values = (Vec::new(), Vec::new());
-    let parts: Vec<(Vec<f64>, Vec<i64>)> = tensors
+    let parts: Vec<(Vec<f64>, Arc<Vec<i64>>)> = tensors
         .iter()
-        .map(
-            |tensor| {
-                if floats { (tensor.to_f64(), Vec::new()) } else { (Vec::new(), tensor.to_i64().unwrap_or_default()) }
-            },
-        )
+        .map(|tensor| match floats {
+            true => (tensor.to_f64(), Arc::default()),
+            false => (Vec::new(), tensor.to_i64().unwrap_or_default()),
+        })
         .collect();
-    for row in 0..outer {
+    for row in 0..if count == 0 { 0 } else { outer } {
         for ((doubles, ints), size) in parts.iter().zip(&sizes) {
             let range = row * size * inner..(row + 1) * size * inner;
             values.0.extend_from_slice(doubles.get(range.clone()).unwrap_or_default());
@@ -231,18 +227,15 @@ pub(super) fn part(lower: &mut Lower, call: &Call<'_>, value: &Value, ranges: Ve
                 slice.resolve(&Shape::from(tensor.shape.clone())).map_err(|e| Wrong::Invalid(e.to_string()))?;
             let own = Shape::from(tensor.shape.clone()).strides();
             let to = shape.strides();
-            let positions: Vec<usize> = (0..shape.elements())
-                .map(|i| {
-                    (0..shape.rank())
-                        .map(|axis| {
-                            let at =
-                                resolved[axis].0 as i64 + (i / to[axis] % shape[axis]) as i64 * resolved[axis].1 as i64;
-                            at as usize * own[axis]
-                        })
-                        .sum()
-                })
-                .collect();
-            Ok(Value::Host(tensor.take(shape.to_vec(), &positions)?))
+            let positions = (0..shape.elements()).map(|i| {
+                (0..shape.rank())
+                    .map(|axis| {
+                        let at = resolved[axis].0 + (i / to[axis] % shape[axis]) as i64 * resolved[axis].1;
+                        at as usize * own[axis]
+                    })
+                    .sum()
+            });
+            Ok(Value::Host(tensor.take(shape.to_vec(), positions)?))
         }
         Value::Node(id, elem) => {
             let rank = lower.graph.ty(*id).shape.rank();
@@ -331,8 +324,8 @@ fn spread(lower: &mut Lower, call: &Call<'_>, value: &Value, target: Vec<usize>)
     elements(&target)?;
     Ok(match value {
         Value::Host(tensor) => {
-            let positions = broadcast_positions(&from, &target)?;
-            Value::Host(tensor.take(target, &positions)?)
+            lower.room.ask(&target)?;
+            Value::Host(tensor.spread(&target)?)
         }
         Value::Node(id, elem) => {
             let mut full = vec![1; target.len().saturating_sub(from.len())];
@@ -401,7 +394,7 @@ pub(super) fn pad(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         return invalid(format!("pads {pads:?} for {} axes", axes.len()));
     }
     let fill = match call.known(2)? {
-        Some(fill) => fill.to_f64().first().map_or(0.0, |&fill| fill as f32),
+        Some(fill) => fill.first().map_or(0.0, |fill| fill as f32),
         None => call.float("value", 0.0),
     };
     let mode = match call.string("mode", "constant").as_str() {

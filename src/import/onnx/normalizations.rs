@@ -3,12 +3,7 @@
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, axis_of, invalid, unsupported};
 use super::tensor::Elem;
 use crate::graph::ValueId;
-use crate::ops::{BatchNorm, Binary, BinaryFn, Moments, Normalize, Reduce, ReduceFn, UnaryFn};
-use crate::tensor::Tensor;
-
-fn binary(lower: &mut Lower, call: &Call<'_>, function: BinaryFn, a: ValueId, b: ValueId) -> Result<ValueId, Wrong> {
-    lower.emit(call, Binary { function }, &[a, b])
-}
+use crate::ops::{BatchNorm, BinaryFn, Moments, Normalize, Reduce, ReduceFn, UnaryFn};
 
 fn mean(lower: &mut Lower, call: &Call<'_>, x: ValueId, axes: &[usize]) -> Result<ValueId, Wrong> {
     lower.emit(call, Reduce { function: ReduceFn::Mean, axes: axes.to_vec(), keepdims: true }, &[x])
@@ -40,7 +35,7 @@ pub(super) fn batch_norm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         for (known, &own) in known.into_iter().zip(&own) {
             let kept = lower.unary(call, UnaryFn::Affine { scale: momentum, offset: 0.0 }, known)?;
             let share = lower.unary(call, UnaryFn::Affine { scale: 1.0 - momentum, offset: 0.0 }, own)?;
-            statistics.push(Value::Node(binary(lower, call, BinaryFn::Add, kept, share)?, elem));
+            statistics.push(Value::Node(lower.binary(call, BinaryFn::Add, kept, share)?, elem));
         }
         // Older versions hand out the statistics of the batch as well.
         statistics.extend(own.iter().map(|&own| Value::Node(own, elem)));
@@ -90,13 +85,13 @@ pub(super) fn layer_norm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let scale = lower.place(call, call.input(1)?)?;
     let offset = match call.optional(2) {
         Some(offset) => lower.place(call, offset)?,
-        None => lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0)),
+        None => lower.number(call, 0.0),
     };
     let y = lower.emit(call, Normalize { axes: axes.clone(), epsilon }, &[x, scale, offset])?;
     let mut outputs = vec![Value::Node(y, input.elem())];
     if call.wants_output(1) || call.wants_output(2) {
         let centre = mean(lower, call, x, &axes)?;
-        let centred = binary(lower, call, BinaryFn::Sub, x, centre)?;
+        let centred = lower.binary(call, BinaryFn::Sub, x, centre)?;
         let squares = lower.unary(call, UnaryFn::Square, centred)?;
         let variance = mean(lower, call, squares, &axes)?;
         let shifted = lower.unary(call, UnaryFn::Affine { scale: 1.0, offset: epsilon }, variance)?;
@@ -118,8 +113,8 @@ pub(super) fn rms_norm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let affine = UnaryFn::Affine { scale: 1.0, offset: call.float("epsilon", 1e-5) };
     let shifted = lower.unary(call, affine, squares)?;
     let root = lower.unary(call, UnaryFn::Sqrt, shifted)?;
-    let unit = binary(lower, call, BinaryFn::Div, x, root)?;
-    Ok(vec![Value::Node(binary(lower, call, BinaryFn::Mul, unit, scale)?, input.elem())])
+    let unit = lower.binary(call, BinaryFn::Div, x, root)?;
+    Ok(vec![Value::Node(lower.binary(call, BinaryFn::Mul, unit, scale)?, input.elem())])
 }
 
 /// `LpNormalization`: by the sum of magnitudes or the root of the sum of squares. Lines of zeros stay.
@@ -136,10 +131,10 @@ pub(super) fn lp_norm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let sizes = lower.unary(call, if square { UnaryFn::Square } else { UnaryFn::Abs }, x)?;
         let sum = lower.emit(call, Reduce { function: ReduceFn::Sum, axes: vec![axis], keepdims: true }, &[sizes])?;
         let norm = if square { lower.unary(call, UnaryFn::Sqrt, sum)? } else { sum };
-        let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
-        let nothing = binary(lower, call, BinaryFn::Equal, norm, zero)?;
-        let divisor = binary(lower, call, BinaryFn::Add, norm, nothing)?;
-        binary(lower, call, BinaryFn::Div, x, divisor)
+        let zero = lower.number(call, 0.0);
+        let nothing = lower.binary(call, BinaryFn::Equal, norm, zero)?;
+        let divisor = lower.binary(call, BinaryFn::Add, norm, nothing)?;
+        lower.binary(call, BinaryFn::Div, x, divisor)
     })?;
     Ok(vec![Value::Node(y, input.elem())])
 }
@@ -154,8 +149,7 @@ pub(super) fn mean_variance(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     if twin.is_some() {
         axes.iter_mut().for_each(|axis| *axis = Lower::axis_in_twin(*axis, rank));
     }
-    let number = |lower: &mut Lower, value| lower.graph.constant(call.name.clone(), Tensor::full([1], value));
-    let (scale, offset) = (number(lower, 1.0), number(lower, 0.0));
+    let (scale, offset) = (lower.number(call, 1.0), lower.number(call, 0.0));
     // ONNX adds 1e-9 to the deviation.
     let op = Normalize { axes, epsilon: 1e-18 };
     let y = lower.emit(call, op, &[twin.unwrap_or(x), scale, offset])?;

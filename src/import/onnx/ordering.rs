@@ -2,10 +2,9 @@
 
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsupported};
 use super::resize::multiply;
-use super::tensor::{Elem, elements};
+use super::tensor::{Elem, HostTensor, elements};
 use crate::graph::ValueId;
-use crate::ops::{Binary, BinaryFn, Reduce, ReduceFn, Select, UnaryFn};
-use crate::tensor::Tensor;
+use crate::ops::{BinaryFn, Reduce, ReduceFn, Select, UnaryFn};
 
 /// Products of pairs along an axis that are not worth more memory.
 const MOST_PAIRS: usize = 1 << 24;
@@ -18,10 +17,10 @@ fn numbers(
     axis: usize,
     size: usize,
     number: impl Fn(usize) -> f32,
-) -> ValueId {
+) -> Result<ValueId, Wrong> {
     let mut sizes = vec![1; rank];
     sizes[axis] = size;
-    lower.graph.constant(call.name.clone(), Tensor::from_fn(sizes, number))
+    lower.constant(call, &sizes, number)
 }
 
 fn reduced(
@@ -50,13 +49,13 @@ fn extreme(
         return unsupported(format!("positions along an axis of {size} elements (f32 counts to 2^24)"));
     }
     let value = reduced(lower, call, function, x, axis, true)?;
-    let equal = lower.emit(call, Binary { function: BinaryFn::Equal }, &[x, value])?;
+    let equal = lower.binary(call, BinaryFn::Equal, x, value)?;
     let nan = lower.unary(call, UnaryFn::IsNan, x)?;
-    let chosen = lower.emit(call, Binary { function: BinaryFn::Max }, &[equal, nan])?;
+    let chosen = lower.binary(call, BinaryFn::Max, equal, nan)?;
     // The chosen element with the largest number is the one that is sought; numbers fall where it is the first.
     let number = |i: usize| if last { i + 1 } else { size - i } as f32;
-    let numbers = numbers(lower, call, shape.rank(), axis, size, number);
-    let marked = lower.emit(call, Binary { function: BinaryFn::Mul }, &[chosen, numbers])?;
+    let numbers = numbers(lower, call, shape.rank(), axis, size, number)?;
+    let marked = lower.binary(call, BinaryFn::Mul, chosen, numbers)?;
     let largest = reduced(lower, call, ReduceFn::Max, marked, axis, true)?;
     let (scale, offset) = if last { (1.0, -1.0) } else { (-1.0, size as f32) };
     lower.unary(call, UnaryFn::Affine { scale, offset }, largest)
@@ -87,8 +86,8 @@ pub(super) fn hardmax(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let hard = |lower: &mut Lower, x: ValueId, axis: usize| {
         let shape = lower.graph.ty(x).shape.clone();
         let position = extreme(lower, call, x, axis, ReduceFn::Max, false)?;
-        let numbers = numbers(lower, call, shape.rank(), axis, shape[axis], |i| i as f32);
-        lower.emit(call, Binary { function: BinaryFn::Equal }, &[numbers, position])
+        let numbers = numbers(lower, call, shape.rank(), axis, shape[axis], |i| i as f32)?;
+        lower.binary(call, BinaryFn::Equal, numbers, position)
     };
     let y = if call.opset < 13 {
         let flat = lower.reshape(call, x, &[elements(&shape[..axis])?, elements(&shape[axis..])?])?;
@@ -124,21 +123,19 @@ pub(super) fn top_k(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let x = lower.transpose(call, x, perm.clone())?;
     let with = |tail: &[usize]| [&lower_dims(&shape, &perm)[..], tail].concat();
     let (own, others) = (lower.reshape(call, x, &with(&[size, 1]))?, lower.reshape(call, x, &with(&[1, size]))?);
-    let binary = |lower: &mut Lower, function, a, b| lower.emit(call, Binary { function }, &[a, b]);
     let before = if call.int("largest", 1) != 0 { BinaryFn::Greater } else { BinaryFn::Less };
-    let ahead = binary(lower, before, others, own)?;
-    let equal = binary(lower, BinaryFn::Equal, others, own)?;
-    let earlier = Tensor::from_fn([size, size], |i| f32::from(u8::from(i % size < i / size)));
-    let earlier = lower.graph.constant(call.name.clone(), earlier);
-    let tied = binary(lower, BinaryFn::Mul, equal, earlier)?;
-    let ahead = binary(lower, BinaryFn::Add, ahead, tied)?;
+    let ahead = lower.binary(call, before, others, own)?;
+    let equal = lower.binary(call, BinaryFn::Equal, others, own)?;
+    let earlier = lower.constant(call, &[size, size], |i| f32::from(u8::from(i % size < i / size)))?;
+    let tied = lower.binary(call, BinaryFn::Mul, equal, earlier)?;
+    let ahead = lower.binary(call, BinaryFn::Add, ahead, tied)?;
     let place = reduced(lower, call, ReduceFn::Sum, ahead, rank, true)?;
-    let places = numbers(lower, call, rank + 1, rank, k, |i| i as f32);
-    let chosen = binary(lower, BinaryFn::Equal, place, places)?;
-    let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
+    let places = numbers(lower, call, rank + 1, rank, k, |i| i as f32)?;
+    let chosen = lower.binary(call, BinaryFn::Equal, place, places)?;
+    let zero = lower.number(call, 0.0);
     let values = lower.emit(call, Select, &[chosen, own, zero])?;
-    let positions = numbers(lower, call, rank + 1, rank - 1, size, |i| i as f32);
-    let positions = binary(lower, BinaryFn::Mul, chosen, positions)?;
+    let positions = numbers(lower, call, rank + 1, rank - 1, size, |i| i as f32)?;
+    let positions = lower.binary(call, BinaryFn::Mul, chosen, positions)?;
     let mut outputs = Vec::with_capacity(2);
     for (marked, elem) in [(values, input.elem()), (positions, Elem::I64)] {
         let picked = reduced(lower, call, ReduceFn::Sum, marked, rank - 1, false)?;
@@ -156,7 +153,7 @@ fn lower_dims(shape: &[usize], perm: &[usize]) -> Vec<usize> {
 pub(super) fn cumulative_sum(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let input = call.input(0)?;
     let shape = lower.shape(input);
-    let axis = call.known(1)?.and_then(|axis| axis.to_f64().first().copied()).unwrap_or(0.0);
+    let axis = call.known(1)?.and_then(HostTensor::first).unwrap_or(0.0);
     let axis = axis_of(axis as i64, shape.len())?;
     let size = shape[axis];
     if size > 1 << 12 {
@@ -167,7 +164,7 @@ pub(super) fn cumulative_sum(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let (from, to) = if reverse { (i % size, i / size) } else { (i / size, i % size) };
         f32::from(u8::from(from < to || (from == to && !exclusive)))
     };
-    let matrix = Tensor::from_fn([size, size], summed);
+    let matrix = lower.tensor(&[size, size], summed)?;
     let x = lower.place(call, input)?;
     Ok(vec![Value::Node(multiply(lower, call, x, axis, matrix)?, input.elem())])
 }

@@ -3,11 +3,10 @@
 
 use super::elementwise::chain;
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsupported};
-use super::tensor::Elem;
+use super::tensor::{Elem, HostData};
 use super::{reductions, windows};
 use crate::graph::ValueId;
 use crate::ops::{Binary, BinaryFn, Gather, Reduce, ReduceFn, UnaryFn};
-use crate::tensor::Tensor;
 
 /// The largest integer up to which `f32` holds every one.
 const EXACT: f64 = 16_777_216.0;
@@ -27,6 +26,9 @@ fn range(elem: Elem) -> Result<(f32, f32), Wrong> {
 fn numbers(lower: &mut Lower, call: &Call<'_>, value: &Value) -> Result<ValueId, Wrong> {
     match value {
         Value::Host(tensor) => {
+            if !matches!(tensor.data, HostData::Floats(_)) {
+                lower.room.spend(&tensor.shape, 4)?;
+            }
             let tensor = Value::Host(tensor.cast(Elem::F32)?);
             lower.place(call, &tensor)
         }
@@ -67,8 +69,7 @@ fn over(
         ));
     }
     let id = numbers(lower, call, value)?;
-    let blocks = Tensor::from_fn([size], |i| (i / block) as f32);
-    let blocks = lower.graph.constant(call.name.clone(), blocks);
+    let blocks = lower.constant(call, &[size], |i| (i / block) as f32)?;
     lower.emit(call, Gather { axis }, &[id, blocks])
 }
 
@@ -161,17 +162,16 @@ pub(super) fn dynamic_quantize(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let (first, input) = (lower.graph.nodes().len(), call.input(0)?);
     let axes: Vec<usize> = (0..lower.shape(input).len()).collect();
     let x = numbers(lower, call, input)?;
-    let constant = |lower: &mut Lower, value| lower.graph.constant(call.name.clone(), Tensor::full([1], value));
-    let zero = constant(lower, 0.0);
+    let zero = lower.number(call, 0.0);
     let mut extreme = |reduce: ReduceFn, with_zero: BinaryFn| {
         let all = lower.emit(call, Reduce { function: reduce, axes: axes.clone(), keepdims: false }, &[x])?;
         let all = lower.reshape(call, all, &[1])?;
-        lower.emit(call, Binary { function: with_zero }, &[all, zero])
+        lower.binary(call, with_zero, all, zero)
     };
     let low = extreme(ReduceFn::Min, BinaryFn::Min)?;
     let high = extreme(ReduceFn::Max, BinaryFn::Max)?;
     let span = both(lower, call, BinaryFn::Sub, high, low)?;
-    let steps = constant(lower, 255.0);
+    let steps = lower.number(call, 255.0);
     let scale = both(lower, call, BinaryFn::Div, span, steps)?;
     // Nothing but zeros would be divided by zero; ONNX Runtime takes a scale of 1.
     let nothing = both(lower, call, BinaryFn::Equal, scale, zero)?;
@@ -310,6 +310,7 @@ mod tests {
     use super::super::{OnnxGraph, OnnxOutput, read_onnx};
     use super::*;
     use crate::cpu;
+    use crate::tensor::Tensor;
 
     const FLOAT: i32 = 1;
     const UINT8: i32 = 2;

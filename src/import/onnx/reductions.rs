@@ -2,11 +2,9 @@
 
 use super::elementwise::chain;
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, axis_of, invalid, unsupported};
-use super::tensor::{HostTensor, elements};
+use super::tensor::{HostTensor, broadcast_positions, elements};
 use crate::graph::ValueId;
-use crate::ops::{
-    Binary, BinaryFn, Conv, MatMul, Pad, PadMode, Reduce, ReduceFn, Slice, Softmax, SoftmaxKind, UnaryFn,
-};
+use crate::ops::{BinaryFn, Conv, MatMul, Pad, PadMode, Reduce, ReduceFn, Slice, Softmax, SoftmaxKind, UnaryFn};
 use crate::tensor::Window;
 
 /// A product with known weights `[k, n]`, which is a convolution without spatial axes; of computed operands otherwise.
@@ -69,7 +67,7 @@ pub(super) fn gemm(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         if beta != 1.0 {
             c = lower.unary(call, UnaryFn::Affine { scale: beta, offset: 0.0 }, c)?;
         }
-        y = lower.emit(call, Binary { function: BinaryFn::Add }, &[y, c])?;
+        y = lower.binary(call, BinaryFn::Add, y, c)?;
     }
     Ok(vec![Value::Node(y, a.elem())])
 }
@@ -168,7 +166,7 @@ fn product_over(
             }
             let first = lower.emit(call, Slice::range(axis, 0, Some(half as i64)), &[y])?;
             let second = lower.emit(call, Slice::range(axis, half as i64, None), &[y])?;
-            y = lower.emit(call, Binary { function: BinaryFn::Mul }, &[first, second])?;
+            y = lower.binary(call, BinaryFn::Mul, first, second)?;
         }
     }
     without_axes(lower, call, y, axes, keepdims)
@@ -196,11 +194,11 @@ fn log_sum_exp(
     keepdims: bool,
 ) -> Result<ValueId, Wrong> {
     let largest = lower.emit(call, Reduce { function: ReduceFn::Max, axes: axes.clone(), keepdims: true }, &[x])?;
-    let shifted = lower.emit(call, Binary { function: BinaryFn::Sub }, &[x, largest])?;
+    let shifted = lower.binary(call, BinaryFn::Sub, x, largest)?;
     let powers = lower.unary(call, UnaryFn::Exp, shifted)?;
     let sum = lower.emit(call, Reduce { function: ReduceFn::Sum, axes: axes.clone(), keepdims: true }, &[powers])?;
     let log = lower.unary(call, UnaryFn::Log, sum)?;
-    let y = lower.emit(call, Binary { function: BinaryFn::Add }, &[log, largest])?;
+    let y = lower.binary(call, BinaryFn::Add, log, largest)?;
     without_axes(lower, call, y, &axes, keepdims)
 }
 
@@ -229,7 +227,7 @@ fn reduce_on_host(
     };
     let count = elements(&full)?;
     let mut sums = vec![start; count];
-    let places = super::elementwise::broadcast_positions(&full, shape)?;
+    let places = broadcast_positions(&full, shape)?;
     for (x, place) in tensor.to_f64().into_iter().zip(places) {
         let x = match call.op() {
             "ReduceL1" => x.abs(),
@@ -266,11 +264,8 @@ pub(super) fn softmax(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let flat = lower.reshape(call, id, &[elements(&shape[..axis])?, elements(&shape[axis..])?])?;
         let soft = lower.emit(call, Softmax { kind, axis: 1 }, &[flat])?;
         lower.reshape(call, soft, &shape)?
-    } else if let Some(twin) = lower.twin(id) {
-        let twin = lower.emit(call, Softmax { kind, axis: Lower::axis_in_twin(axis, shape.len()) }, &[twin])?;
-        lower.channels_first(call, twin)?
     } else {
-        lower.emit(call, Softmax { kind, axis }, &[id])?
+        lower.along_axis(call, id, axis, |lower, id, axis| lower.emit(call, Softmax { kind, axis }, &[id]))?
     };
     Ok(vec![Value::Node(id, input.elem())])
 }

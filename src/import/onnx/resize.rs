@@ -4,8 +4,14 @@ use super::lower::{Call, Lower, Lowered, Value, Wrong, axes_of, invalid, unsuppo
 use super::movement::sizes_of;
 use crate::graph::ValueId;
 use crate::import::resample;
-use crate::ops::{Binary, BinaryFn, Resize, ResizeMode};
+use crate::ops::{BinaryFn, Resize, ResizeMode};
 use crate::tensor::Tensor;
+
+/// Elements of an axis that was resampled.
+const MOST: usize = 1 << 24;
+
+/// Taps that the outputs of an axis have together.
+const MOST_TAPS: usize = 1 << 26;
 
 /// How one axis is resampled.
 struct Axis {
@@ -68,27 +74,24 @@ impl Settings {
         })
     }
 
+    /// The element that is nearest to a position; it may lie outside of the axis.
+    fn nearest(&self, axis: &Axis, at: f64) -> Result<i64, Wrong> {
+        let whole = match self.nearest.as_str() {
+            "round_prefer_floor" => (at - 0.5).ceil(),
+            "round_prefer_ceil" => (at + 0.5).floor(),
+            "up_and_down" if axis.scale < 1.0 => at.ceil(),
+            "up_and_down" | "floor" => at.floor(),
+            "ceil" => at.ceil(),
+            other => return unsupported(format!("nearest_mode {other}")),
+        };
+        Ok(whole as i64)
+    }
+
     /// Taps around a position with their weights; positions may lie outside of the axis.
     fn taps(&self, axis: &Axis, at: f64) -> Result<Vec<(i64, f64)>, Wrong> {
         let stretch = if self.antialias && axis.scale < 1.0 { 1.0 / axis.scale } else { 1.0 };
         let (reach, kernel): (f64, Box<dyn Fn(f64) -> f64>) = match self.mode.as_str() {
-            "nearest" => {
-                let whole = match self.nearest.as_str() {
-                    "round_prefer_floor" => (at - 0.5).ceil(),
-                    "round_prefer_ceil" => (at + 0.5).floor(),
-                    "up_and_down" => {
-                        if axis.scale < 1.0 {
-                            at.ceil()
-                        } else {
-                            at.floor()
-                        }
-                    }
-                    "floor" => at.floor(),
-                    "ceil" => at.ceil(),
-                    other => return unsupported(format!("nearest_mode {other}")),
-                };
-                return Ok(vec![(whole as i64, 1.0)]);
-            }
+            "nearest" => return Ok(vec![(self.nearest(axis, at)?, 1.0)]),
             "linear" | "bilinear" => (1.0, Box::new(|x: f64| (1.0 - x.abs()).max(0.0))),
             "cubic" => {
                 let a = self.cubic;
@@ -102,8 +105,8 @@ impl Settings {
             other => return unsupported(format!("mode {other}")),
         };
         let (first, last) = ((at - reach * stretch).floor() as i64, (at + reach * stretch).ceil() as i64);
-        if last - first > 1 << 20 {
-            return unsupported("a filter of more than a million taps");
+        if last.saturating_sub(first) as usize > MOST_TAPS / axis.output {
+            return unsupported(format!("{} filters of {} taps", axis.output, last.saturating_sub(first)));
         }
         let mut taps: Vec<(i64, f64)> = (first..=last).map(|tap| (tap, kernel((tap as f64 - at) / stretch))).collect();
         if self.exclude_outside {
@@ -118,18 +121,23 @@ impl Settings {
 
     /// The matrix `[input, output]` of an axis, and which outputs lie outside of the input (`tf_crop_and_resize`).
     fn matrix(&self, axis: &Axis) -> Result<(Vec<f32>, Vec<bool>), Wrong> {
-        super::tensor::elements(&[axis.input, axis.output])?;
-        let mut weights = vec![0f64; axis.input * axis.output];
+        let mut weights = vec![0f32; axis.input * axis.output];
         let mut outside = vec![false; axis.output];
         let last = axis.input as i64 - 1;
         for (i, outside) in outside.iter_mut().enumerate() {
             let at = self.position(axis, i)?;
             *outside = self.coordinates == "tf_crop_and_resize" && !(0.0..=last as f64).contains(&at);
-            for (tap, weight) in self.taps(axis, at)? {
-                weights[tap.clamp(0, last) as usize * axis.output + i] += weight;
+            let place = |tap: i64| tap.clamp(0, last) as usize * axis.output + i;
+            if self.mode == "nearest" {
+                weights[place(self.nearest(axis, at)?)] = 1.0;
+                continue;
+            }
+            // Taps come in order, so that those which the edge gathers are neighbours.
+            for taps in self.taps(axis, at)?.chunk_by(|&(a, _), &(b, _)| place(a) == place(b)) {
+                weights[place(taps[0].0)] = taps.iter().map(|(_, weight)| weight).sum::<f64>() as f32;
             }
         }
-        Ok((weights.into_iter().map(|weight| weight as f32).collect(), outside))
+        Ok((weights, outside))
     }
 }
 
@@ -155,6 +163,7 @@ pub(super) fn resize(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     }
     let mut kept: Option<ValueId> = None;
     for axis in &axes {
+        lower.room.spend(&[axis.input, axis.output], 4)?;
         let (matrix, outside) = settings.matrix(axis)?;
         let same = axis.input == axis.output
             && (0..matrix.len()).all(|i| matrix[i] == f32::from(u8::from(i / axis.output == i % axis.output)));
@@ -166,10 +175,9 @@ pub(super) fn resize(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         if outside.contains(&true) {
             let mut sizes = vec![1; shape.len()];
             sizes[axis.axis] = axis.output;
-            let mask = Tensor::from_fn(sizes, |i| f32::from(u8::from(!outside[i])));
-            let mask = lower.graph.constant(call.name.clone(), mask);
+            let mask = lower.constant(call, &sizes, |i| f32::from(u8::from(!outside[i])))?;
             kept = Some(match kept {
-                Some(other) => lower.emit(call, Binary { function: BinaryFn::Mul }, &[other, mask])?,
+                Some(other) => lower.binary(call, BinaryFn::Mul, other, mask)?,
                 None => mask,
             });
         }
@@ -179,8 +187,8 @@ pub(super) fn resize(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         let rest = lower.unary(call, fill, kept)?;
         let value = crate::ops::UnaryFn::Affine { scale: call.float("extrapolation_value", 0.0), offset: 0.0 };
         let rest = lower.unary(call, value, rest)?;
-        let inside = lower.emit(call, Binary { function: BinaryFn::Mul }, &[id, kept])?;
-        id = lower.emit(call, Binary { function: BinaryFn::Add }, &[inside, rest])?;
+        let inside = lower.binary(call, BinaryFn::Mul, id, kept)?;
+        id = lower.binary(call, BinaryFn::Add, inside, rest)?;
     }
     Ok(vec![Value::Node(id, input.elem())])
 }
@@ -194,8 +202,8 @@ fn repetition(settings: &Settings, axes: &[Axis], rank: usize) -> Option<Vec<usi
     for axis in axes {
         let factor = axis.output / axis.input;
         let repeats = |i: usize| {
-            let taps = settings.taps(axis, settings.position(axis, i).ok()?).ok()?;
-            Some(taps.first()?.0.clamp(0, axis.input as i64 - 1) as usize == i / factor)
+            let nearest = settings.nearest(axis, settings.position(axis, i).ok()?).ok()?;
+            Some(nearest.clamp(0, axis.input as i64 - 1) as usize == i / factor)
         };
         if factor == 0 || factor * axis.input != axis.output || !(0..axis.output).all(|i| repeats(i) == Some(true)) {
             return None;
@@ -218,6 +226,14 @@ pub(super) fn multiply(
 
 /// Scales and sizes of the axes that change, by the op's version.
 fn resolve(call: &Call<'_>, shape: &[usize]) -> Result<Vec<Axis>, Wrong> {
+    let axes = wanted(call, shape)?;
+    match axes.iter().find(|axis| axis.output > MOST) {
+        Some(axis) => invalid(format!("axis {} becomes {} elements ({MOST} at most)", axis.axis, axis.output)),
+        None => Ok(axes),
+    }
+}
+
+fn wanted(call: &Call<'_>, shape: &[usize]) -> Result<Vec<Axis>, Wrong> {
     let (region, scales, sizes) = match (call.op(), call.opset) {
         ("Upsample", _) if call.has("scales") => (None, call.floats("scales"), None),
         (_, ..11) => (None, None, None),

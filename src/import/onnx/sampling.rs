@@ -2,8 +2,7 @@
 
 use super::lower::{Call, Lower, Lowered, Value, Wrong, invalid, unsupported};
 use crate::graph::ValueId;
-use crate::ops::{Binary, BinaryFn, Gather, Slice, UnaryFn};
-use crate::tensor::Tensor;
+use crate::ops::{BinaryFn, Gather, Slice, UnaryFn};
 
 /// What lies outside of the image.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,7 +28,7 @@ impl Positions<'_, '_> {
     }
 
     fn binary(&mut self, function: BinaryFn, a: ValueId, b: ValueId) -> Result<ValueId, Wrong> {
-        self.lower.emit(self.call, Binary { function }, &[a, b])
+        self.lower.binary(self.call, function, a, b)
     }
 
     /// A coordinate between -1 and 1 as a position along an axis of `size` pixels.
@@ -125,8 +124,7 @@ pub(super) fn grid_sample(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let x = lower.channels_last(call, x)?;
     let rows = lower.reshape(call, x, &[shape[0] * pixels, shape[1]])?;
     let places = &of_grid[..of_grid.len() - 1];
-    let images = Tensor::from_fn([shape[0], 1, 1, 1][..=spatial].to_vec(), |image| (image * pixels) as f32);
-    let images = lower.graph.constant(call.name.clone(), images);
+    let images = lower.constant(call, &[shape[0], 1, 1, 1][..=spatial], |image| (image * pixels) as f32)?;
     let mut at = Positions { lower, call };
     // Products of the taps of each axis: position in the image, weight.
     let mut taps: Vec<(ValueId, Option<ValueId>)> = vec![(images, None)];

@@ -3,8 +3,8 @@
 use super::lower::{Call, Lower, Lowered, Value, axes_of, invalid, unsupported};
 use super::movement::{part, sizes_of};
 use super::tensor::{Elem, HostTensor, elements};
+use super::windows::{pads, sizes};
 use crate::ops::{ConvTranspose, Epilogue, Pad, PadMode, Select, SliceAxis};
-use crate::tensor::Tensor;
 
 /// `Trilu`: the upper or lower triangle of each matrix.
 pub(super) fn triangle(lower: &mut Lower, call: &Call<'_>) -> Lowered {
@@ -25,9 +25,8 @@ pub(super) fn triangle(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         return Ok(vec![Value::Host(HostTensor::from_f64(shape.clone(), tensor.elem, values.collect())?)]);
     }
     let x = lower.place(call, value)?;
-    let mask = Tensor::from_fn([rows, columns], |i| f32::from(u8::from(kept(i))));
-    let mask = lower.graph.constant(call.name.clone(), mask);
-    let zero = lower.graph.constant(call.name.clone(), Tensor::full([1], 0.0));
+    let mask = lower.constant(call, &[rows, columns], |i| f32::from(u8::from(kept(i))))?;
+    let zero = lower.number(call, 0.0);
     Ok(vec![Value::Node(lower.emit(call, Select, &[mask, x, zero])?, value.elem())])
 }
 
@@ -44,7 +43,7 @@ pub(super) fn eye(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     };
     let diagonal = call.int("k", 0);
     let one = |i: usize| f64::from((i % columns) as i64 - (i / columns) as i64 == diagonal);
-    let values = (0..elements(&[rows, columns])?).map(one).collect();
+    let values = (0..lower.room.ask(&[rows, columns])?).map(one).collect();
     Ok(vec![Value::Host(HostTensor::from_f64(vec![rows, columns], elem, values)?)])
 }
 
@@ -90,27 +89,22 @@ pub(super) fn columns(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     };
     let (image, block) = (sizes_of(&image.to_i64()?)?, sizes_of(&block.to_i64()?)?);
     let spatial = image.len();
-    let sizes = |name: &str, default: usize, count: usize| match call.ints(name) {
-        Some(values) => sizes_of(&values).ok().filter(|sizes| sizes.len() == count),
-        None => Some(vec![default; count]),
-    };
-    let given = (sizes("strides", 1, spatial), sizes("dilations", 1, spatial), sizes("pads", 0, 2 * spatial));
-    let (Some(stride), Some(dilation), Some(flat)) = given else { return invalid("strides, dilations or pads") };
+    elements(&image)?;
+    let stride = sizes(call, "strides", spatial, 1)?;
+    let (dilation, around) = (sizes(call, "dilations", spatial, 1)?, pads(call, spatial)?);
     let taps = elements(&block)?;
     let [batch, rows, count] = shape[..] else { return invalid(format!("columns {shape:?}; three axes are needed")) };
     if !(1..=3).contains(&spatial) || block.len() != spatial || taps == 0 || !rows.is_multiple_of(taps) {
         return invalid(format!("blocks {block:?} of an image {image:?} in columns {shape:?}"));
     }
-    let (channels, mut places, mut pads, mut rest) = (rows / taps, Vec::new(), Vec::new(), Vec::new());
-    for axis in 0..spatial {
-        let around = (flat[axis], flat[axis + spatial]);
+    let (channels, mut places, mut rest) = (rows / taps, Vec::new(), Vec::new());
+    for (axis, (before, after)) in around.iter().enumerate() {
         let extent = dilation[axis] * (block[axis] - 1) + 1;
-        let Some(room) = (image[axis] + around.0 + around.1).checked_sub(extent) else {
+        let Some(room) = (image[axis] + before + after).checked_sub(extent) else {
             return invalid(format!("blocks {block:?} do not fit into {image:?}"));
         };
         places.push(room / stride[axis].max(1) + 1);
         rest.push(room % stride[axis].max(1));
-        pads.push(around);
     }
     if elements(&places)? != count {
         return invalid(format!("{count} columns where {places:?} blocks fit"));
@@ -121,10 +115,9 @@ pub(super) fn columns(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let x = lower.channels_last(call, x)?;
     // `[taps.., output channels of a group, input channels]`: channel `c` of a group has its one at tap `c`.
     let filters = [&block[..], &[1, rows]].concat();
-    let filters = Tensor::from_fn(filters, |i| f32::from(u8::from(i / rows == i % rows % taps)));
-    let w = lower.graph.constant(call.name.clone(), filters);
-    let op =
-        ConvTranspose { stride, dilation, pads, output_padding: rest, groups: channels, epilogue: Epilogue::default() };
+    let w = lower.constant(call, &filters, |i| f32::from(u8::from(i / rows == i % rows % taps)))?;
+    let (groups, epilogue) = (channels, Epilogue::default());
+    let op = ConvTranspose { stride, dilation, pads: around, output_padding: rest, groups, epilogue };
     let y = lower.emit(call, op, &[x, w])?;
     Ok(vec![Value::Node(lower.channels_first(call, y)?, value.elem())])
 }

@@ -41,8 +41,8 @@ fn read(proto: TensorProto, folder: &Path) -> Result<HostTensor, String> {
     }
     let data = match found {
         Elements::F32(values) => HostData::Floats(Tensor::from_f32(shape.clone(), values).map_err(|e| e.to_string())?),
-        Elements::F64(values) => HostData::Doubles(values),
-        Elements::Int(values) => HostData::Ints(values),
+        Elements::F64(values) => HostData::Doubles(values.into()),
+        Elements::Int(values) => HostData::Ints(values.into()),
     };
     Ok(HostTensor { shape, elem, data })
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::tensor::{Data, Tensor};
+pub(super) use crate::import::bounds::elements;
+use crate::tensor::{Data, Shape, Tensor};
 
 /// An ONNX element type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,15 +117,23 @@ impl Elem {
     }
 }
 
-/// The elements of a [`HostTensor`].
+/// The elements of a [`HostTensor`]. Cloning shares them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostData {
     /// `float` and what widens to it without loss.
     Floats(Tensor),
     /// `double`.
-    Doubles(Vec<f64>),
+    Doubles(Arc<Vec<f64>>),
     /// Integers and booleans.
-    Ints(Vec<i64>),
+    Ints(Arc<Vec<i64>>),
+}
+
+/// Offsets of a broadcast operand's elements, in the output's order.
+pub(super) fn broadcast_positions(from: &[usize], to: &[usize]) -> Result<impl Iterator<Item = usize> + use<>, String> {
+    let (from, to) = (Shape::from(from), Shape::from(to));
+    elements(&to)?;
+    let strides = from.broadcast_strides(&to).ok_or_else(|| format!("{from} does not broadcast to {to}"))?;
+    Ok(to.offsets(&strides))
 }
 
 /// A tensor whose elements are known when the graph is built.
@@ -138,19 +147,10 @@ pub struct HostTensor {
     pub data: HostData,
 }
 
-/// Number of elements, unless it is absurd.
-pub fn elements(shape: &[usize]) -> Result<usize, String> {
-    shape
-        .iter()
-        .try_fold(1usize, |product, &size| product.checked_mul(size))
-        .filter(|&count| count <= 1 << 28)
-        .ok_or_else(|| format!("a tensor of the shape {shape:?} is too large"))
-}
-
 impl HostTensor {
     /// Integers of a type, wrapped to it.
     pub fn ints(shape: Vec<usize>, elem: Elem, values: Vec<i64>) -> HostTensor {
-        HostTensor { shape, elem, data: HostData::Ints(values.into_iter().map(|v| elem.wrap(v)).collect()) }
+        HostTensor { shape, elem, data: HostData::Ints(Arc::new(values.into_iter().map(|v| elem.wrap(v)).collect())) }
     }
 
     /// A vector of `int64`.
@@ -161,15 +161,30 @@ impl HostTensor {
     /// Numbers in double precision, stored as a type.
     pub fn from_f64(shape: Vec<usize>, elem: Elem, values: Vec<f64>) -> Result<HostTensor, String> {
         let data = match elem {
-            Elem::F64 => HostData::Doubles(values),
+            Elem::F64 => HostData::Doubles(Arc::new(values)),
             elem if elem.is_float() => {
                 let floats = values.into_iter().map(|v| v as f32).collect();
                 HostData::Floats(Tensor::from_f32(shape.clone(), floats).map_err(|e| e.to_string())?)
             }
-            Elem::Bool => HostData::Ints(values.into_iter().map(|v| i64::from(v != 0.0)).collect()),
-            elem => HostData::Ints(values.into_iter().map(|v| elem.wrap(v as i64)).collect()),
+            Elem::Bool => HostData::Ints(Arc::new(values.into_iter().map(|v| i64::from(v != 0.0)).collect())),
+            elem => HostData::Ints(Arc::new(values.into_iter().map(|v| elem.wrap(v as i64)).collect())),
         };
         Ok(HostTensor { shape, elem, data })
+    }
+
+    /// Numbers that a graph has computed in single precision, stored as a type. Floating-point numbers are shared.
+    ///
+    /// # Errors
+    /// When they are no `f32`.
+    pub fn computed(tensor: &Tensor, elem: Elem) -> Result<HostTensor, String> {
+        let shape = tensor.shape().to_vec();
+        let floats = tensor.f32s().map_err(|e| e.to_string())?;
+        match elem {
+            Elem::F32 | Elem::F16 | Elem::Bf16 => {
+                Ok(HostTensor { shape, elem, data: HostData::Floats(tensor.clone()) })
+            }
+            _ => HostTensor::from_f64(shape, elem, floats.iter().map(|&x| f64::from(x)).collect()),
+        }
     }
 
     /// Number of elements.
@@ -177,20 +192,34 @@ impl HostTensor {
         self.shape.iter().product()
     }
 
+    /// Bytes that an element takes here.
+    pub(super) fn width(&self) -> usize {
+        if matches!(self.data, HostData::Floats(_)) { 4 } else { 8 }
+    }
+
+    /// The first element, if there is one.
+    pub fn first(&self) -> Option<f64> {
+        match &self.data {
+            HostData::Floats(tensor) => tensor.f32s().ok()?.first().map(|&v| f64::from(v)),
+            HostData::Doubles(values) => values.first().copied(),
+            HostData::Ints(values) => values.first().map(|&v| v as f64),
+        }
+    }
+
     /// Every element in double precision.
     pub fn to_f64(&self) -> Vec<f64> {
         match &self.data {
             HostData::Floats(tensor) => tensor.f32s().unwrap_or_default().iter().map(|&v| f64::from(v)).collect(),
-            HostData::Doubles(values) => values.clone(),
+            HostData::Doubles(values) => values.to_vec(),
             HostData::Ints(values) => values.iter().map(|&v| v as f64).collect(),
         }
     }
 
-    /// Every element as an integer.
+    /// Every element as an integer; they are shared.
     ///
     /// # Errors
     /// When it is not of an integer type.
-    pub fn to_i64(&self) -> Result<Vec<i64>, String> {
+    pub fn to_i64(&self) -> Result<Arc<Vec<i64>>, String> {
         match &self.data {
             HostData::Ints(values) => Ok(values.clone()),
             _ => Err(format!("integers are needed where a {:?} tensor was given", self.elem)),
@@ -220,7 +249,7 @@ impl HostTensor {
     pub fn to_stored(&self) -> Result<Tensor, String> {
         match &self.data {
             HostData::Ints(values) => {
-                Tensor::new(self.shape.clone(), Data::I64(Arc::new(values.clone()))).map_err(|e| e.to_string())
+                Tensor::new(self.shape.clone(), Data::I64(values.clone())).map_err(|e| e.to_string())
             }
             _ => self.to_tensor(),
         }
@@ -229,21 +258,43 @@ impl HostTensor {
     /// The elements at these positions, under another shape.
     ///
     /// # Errors
-    /// When a position does not exist.
-    pub fn take(&self, shape: Vec<usize>, positions: &[usize]) -> Result<HostTensor, String> {
-        fn pick<T: Copy>(values: &[T], positions: &[usize]) -> Option<Vec<T>> {
-            positions.iter().map(|&position| values.get(position).copied()).collect()
+    /// When a position does not exist, or there are not as many as the shape has elements.
+    pub fn take(&self, shape: Vec<usize>, positions: impl IntoIterator<Item = usize>) -> Result<HostTensor, String> {
+        fn pick<T: Copy>(
+            values: &[T],
+            count: usize,
+            positions: impl IntoIterator<Item = usize>,
+        ) -> Result<Vec<T>, String> {
+            let mut picked = Vec::with_capacity(count);
+            for position in positions {
+                picked.push(*values.get(position).ok_or("an index lies outside of its tensor")?);
+            }
+            match picked.len() == count {
+                true => Ok(picked),
+                false => Err(format!("{} elements are taken for {count}", picked.len())),
+            }
         }
-        let outside = || "an index lies outside of its tensor".to_string();
+        let count = elements(&shape)?;
         let data = match &self.data {
             HostData::Floats(tensor) => {
-                let values = pick(tensor.f32s().unwrap_or_default(), positions).ok_or_else(outside)?;
+                let values = pick(tensor.f32s().unwrap_or_default(), count, positions)?;
                 HostData::Floats(Tensor::from_f32(shape.clone(), values).map_err(|e| e.to_string())?)
             }
-            HostData::Doubles(values) => HostData::Doubles(pick(values, positions).ok_or_else(outside)?),
-            HostData::Ints(values) => HostData::Ints(pick(values, positions).ok_or_else(outside)?),
+            HostData::Doubles(values) => HostData::Doubles(Arc::new(pick(values, count, positions)?)),
+            HostData::Ints(values) => HostData::Ints(Arc::new(pick(values, count, positions)?)),
         };
         Ok(HostTensor { shape, elem: self.elem, data })
+    }
+
+    /// The elements broadcast to a shape.
+    ///
+    /// # Errors
+    /// When they do not broadcast to it.
+    pub fn spread(&self, shape: &[usize]) -> Result<HostTensor, String> {
+        match self.shape == shape {
+            true => Ok(self.clone()),
+            false => self.take(shape.to_vec(), broadcast_positions(&self.shape, shape)?),
+        }
     }
 
     /// The same elements under another shape.
@@ -267,9 +318,10 @@ impl HostTensor {
     /// When the tensor is too large.
     pub fn cast(&self, elem: Elem) -> Result<HostTensor, String> {
         match &self.data {
-            HostData::Ints(values) if !elem.is_float() => {
-                Ok(HostTensor::ints(self.shape.clone(), elem, values.clone()))
-            }
+            HostData::Ints(values) if !elem.is_float() => Ok(match elem.holds(self.elem) {
+                true => HostTensor { elem, ..self.clone() },
+                false => HostTensor::ints(self.shape.clone(), elem, values.to_vec()),
+            }),
             HostData::Floats(_) if elem == Elem::F32 => Ok(HostTensor { elem, ..self.clone() }),
             _ => HostTensor::from_f64(self.shape.clone(), elem, self.to_f64()),
         }

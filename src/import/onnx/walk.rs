@@ -6,6 +6,7 @@ use super::dispatch;
 use super::functions::{Budget, Step, expand, is_onnx};
 use super::lower::{Call, Lower, Lowered, Value, Wrong};
 use super::{Given, OnnxError, OnnxGraph, OnnxModel, OnnxOutput};
+use crate::import::bounds::Room;
 
 /// What a node was refused for.
 #[derive(Debug)]
@@ -42,9 +43,9 @@ pub(super) fn refused(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Res
 }
 
 fn walked<'a>(model: &'a OnnxModel, given: &BTreeMap<String, Given>) -> Result<Walk<'a>, OnnxError> {
-    let stored: usize = model.initializers.values().map(|tensor| tensor.len()).sum();
-    let room = LEAST_ROOM.saturating_add(stored.saturating_mul(16));
-    let mut walk = Walk { model, lower: Lower::default(), refused: Vec::new(), branches: Budget::new(), room };
+    let stored = model.initializers.values().map(|tensor| tensor.len() * tensor.width()).sum();
+    let lower = Lower::new(Room::beside(stored));
+    let mut walk = Walk { model, lower, refused: Vec::new(), branches: Budget::new() };
     for input in &model.inputs {
         let value = model.place_input(&mut walk.lower, input, given.get(&input.name))?;
         walk.lower.values.insert(input.name.clone(), value);
@@ -87,18 +88,12 @@ pub(super) fn graph(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Resul
 /// Branches within branches.
 const DEEPEST: usize = 64;
 
-/// Elements that any model may compute at import. Models that bring many may compute several times as many; a file of a few bytes
-/// must not fill the memory.
-const LEAST_ROOM: usize = 1 << 26;
-
 struct Walk<'a> {
     model: &'a OnnxModel,
     lower: Lower,
     refused: Vec<Refused>,
     /// What branches may still cost, all together.
     branches: Budget,
-    /// Elements that may still be computed at import.
-    room: usize,
 }
 
 impl Walk<'_> {
@@ -140,15 +135,10 @@ impl Walk<'_> {
             };
             match outputs {
                 Ok(outputs) => {
-                    let known = outputs.iter().map(|value| match value {
-                        Value::Host(tensor) => tensor.len(),
-                        Value::Node(..) => 0,
-                    });
-                    let left = self.room.checked_sub(known.sum());
-                    self.room = left.ok_or_else(|| {
-                        wrong("it is known beforehand, and too large to be computed at import".into())
-                    })?;
                     for (name, value) in step.node.output.iter().zip(outputs) {
+                        if let Value::Host(tensor) = &value {
+                            self.lower.room.spend(&tensor.shape, tensor.width()).map_err(wrong)?;
+                        }
                         if matches!(value, Value::Node(_, elem) if elem.is_wide_integer()) {
                             self.lower.integers.push(name.clone());
                         }
@@ -167,7 +157,7 @@ impl Walk<'_> {
     /// `If` with a known condition: the branch that is taken.
     fn branch(&mut self, call: &Call<'_>, depth: usize) -> Result<Lowered, OnnxError> {
         let taken = match call.known(0) {
-            Ok(Some(condition)) => condition.to_f64().first().is_some_and(|&condition| condition != 0.0),
+            Ok(Some(condition)) => condition.first().is_some_and(|condition| condition != 0.0),
             Ok(None) => return Ok(super::lower::invalid("no condition is given")),
             Err(_) => return Ok(super::lower::unsupported("a condition that is computed at run time")),
         };
@@ -183,7 +173,7 @@ impl Walk<'_> {
                 Err(what) => return Ok(super::lower::invalid(what)),
             };
         }
-        let steps = match expand(branch.node.clone(), call.opset, &self.model.functions, &mut self.branches) {
+        let steps = match expand(branch.node.iter().cloned(), call.opset, &self.model.functions, &mut self.branches) {
             Ok(steps) => steps,
             Err(what) => return Ok(super::lower::invalid(what)),
         };

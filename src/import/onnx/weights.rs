@@ -29,6 +29,9 @@ impl WeightOrder {
 
     /// The weight as it was.
     fn undo(&self, stored: &Tensor) -> Result<Tensor, String> {
+        if self.order.len() != stored.shape().rank() {
+            return Err(format!("{} axes in order, and {} are stored", self.order.len(), stored.shape()));
+        }
         let back: Vec<usize> = (0..self.order.len())
             .map(|axis| self.order.iter().position(|&own| own == axis))
             .collect::<Option<_>>()

@@ -1,11 +1,13 @@
 //! Ops of sliding windows: convolutions and pooling.
 
 use super::lower::{Call, Lower, Lowered, Value, Wrong, invalid, unsupported};
+use super::tensor::elements;
 use crate::graph::ValueId;
-use crate::ops::{Binary, BinaryFn, Conv, ConvTranspose, Epilogue, Pool, PoolKind, Reduce, ReduceFn, UnaryFn};
+use crate::ops::{BinaryFn, Conv, ConvTranspose, Epilogue, Pool, PoolKind, Reduce, ReduceFn, UnaryFn};
 use crate::tensor::{Padding, Tensor, Window};
 
-fn sizes(call: &Call<'_>, name: &str, spatial: usize, default: usize) -> Result<Vec<usize>, Wrong> {
+/// Numbers of an attribute, one for each axis.
+pub(super) fn sizes(call: &Call<'_>, name: &str, spatial: usize, default: usize) -> Result<Vec<usize>, Wrong> {
     let Some(values) = call.ints(name) else { return Ok(vec![default; spatial]) };
     let sizes: Option<Vec<usize>> =
         values.iter().map(|&value| usize::try_from(value).ok().filter(|&size| size <= 1 << 24)).collect();
@@ -16,7 +18,7 @@ fn sizes(call: &Call<'_>, name: &str, spatial: usize, default: usize) -> Result<
 }
 
 /// `pads` as pairs: all that come before, then all that come after.
-fn pads(call: &Call<'_>, spatial: usize) -> Result<Vec<(usize, usize)>, Wrong> {
+pub(super) fn pads(call: &Call<'_>, spatial: usize) -> Result<Vec<(usize, usize)>, Wrong> {
     let flat = sizes(call, "pads", 2 * spatial, 0)?;
     Ok((0..spatial).map(|axis| (flat[axis], flat[axis + spatial])).collect())
 }
@@ -47,7 +49,7 @@ fn spatial_axes(shape: &[usize]) -> Result<usize, Wrong> {
 
 fn group_count(call: &Call<'_>) -> Result<usize, Wrong> {
     match usize::try_from(call.int("group", 1)) {
-        Ok(groups) if groups > 0 => Ok(groups),
+        Ok(groups @ 1..) if groups <= 1 << 24 => Ok(groups),
         _ => invalid(format!("group {}", call.int("group", 1))),
     }
 }
@@ -127,6 +129,7 @@ pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         return invalid("kernel_shape is missing");
     }
     let size = sizes(call, "kernel_shape", spatial, 1)?;
+    let taps = elements(&size)?;
     if call.wants_output(1) {
         return super::argmax::max_pool(lower, call, &Pool { kind: PoolKind::Max, size, window });
     }
@@ -141,16 +144,15 @@ pub(super) fn pool(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     if call.op() == "LpPool" {
         x = to_the(lower, call, x, power)?;
     }
-    let scale = size.iter().product::<usize>() as f32;
     let pool = Pool { kind, size, window };
     let counts = taps_within_padding(lower, &pool, x)?;
     let mut y = lower.emit(call, pool, &[x])?;
     if let Some(counts) = counts.filter(|_| call.op() == "AveragePool") {
         let counts = lower.graph.constant(call.name.clone(), counts);
-        y = lower.emit(call, Binary { function: BinaryFn::Mul }, &[y, counts])?;
+        y = lower.binary(call, BinaryFn::Mul, y, counts)?;
     }
     if call.op() == "LpPool" {
-        y = lower.unary(call, UnaryFn::Affine { scale, offset: 0.0 }, y)?;
+        y = lower.unary(call, UnaryFn::Affine { scale: taps as f32, offset: 0.0 }, y)?;
         y = root(lower, call, y, power)?;
     }
     Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
@@ -169,7 +171,7 @@ fn taps_within_padding(lower: &Lower, pool: &Pool, x: ValueId) -> Result<Option<
     let within = |axis: usize, output: usize| {
         let window = &axes[axis];
         let end = window.input + pads[axis].0 + pads[axis].1;
-        (0..window.size).filter(|tap| output * window.stride + tap * window.dilation < end).count()
+        end.saturating_sub(output * window.stride).div_ceil(window.dilation).min(window.size)
     };
     let sizes: Vec<usize> = [1].into_iter().chain(axes.iter().map(|axis| axis.output)).chain([1]).collect();
     if axes.iter().enumerate().all(|(axis, window)| within(axis, window.output - 1) == window.size) {
@@ -183,7 +185,7 @@ fn taps_within_padding(lower: &Lower, pool: &Pool, x: ValueId) -> Result<Option<
         };
         (0..axes.len()).map(share).product()
     };
-    Ok(Some(Tensor::from_fn(sizes.clone(), factor)))
+    lower.tensor(&sizes, factor).map(Some)
 }
 
 /// `GlobalAveragePool`, `GlobalMaxPool` and `GlobalLpPool`.
@@ -234,15 +236,17 @@ fn root(lower: &mut Lower, call: &Call<'_>, sum: ValueId, power: i64) -> Result<
 }
 
 fn scalar_power(lower: &mut Lower, call: &Call<'_>, x: ValueId, power: f32) -> Result<ValueId, Wrong> {
-    let power = lower.graph.constant(call.name.clone(), Tensor::full([1], power));
-    lower.emit(call, Binary { function: BinaryFn::Pow }, &[x, power])
+    let power = lower.number(call, power);
+    lower.binary(call, BinaryFn::Pow, x, power)
 }
 
 /// `LRN`: `x / (bias + alpha / size * sum(x^2 over neighbouring channels)) ^ beta`.
 pub(super) fn lrn(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let input = call.input(0)?;
     let shape = lower.shape(input);
-    let Ok(size @ 1..) = usize::try_from(call.int("size", 0)) else { return invalid("size is missing") };
+    let Some(size) = usize::try_from(call.int("size", 0)).ok().filter(|size| (1..=1 << 24).contains(size)) else {
+        return invalid(format!("size {}", call.int("size", 0)));
+    };
     if shape.len() < 3 {
         return invalid(format!("an input of {} axes", shape.len()));
     }
@@ -265,10 +269,10 @@ pub(super) fn lrn(lower: &mut Lower, call: &Call<'_>) -> Lowered {
         0.75 => {
             let half = lower.unary(call, UnaryFn::Sqrt, base)?;
             let quarter = lower.unary(call, UnaryFn::Sqrt, half)?;
-            lower.emit(call, Binary { function: BinaryFn::Mul }, &[half, quarter])?
+            lower.binary(call, BinaryFn::Mul, half, quarter)?
         }
         beta => scalar_power(lower, call, base, beta)?,
     };
-    let y = lower.emit(call, Binary { function: BinaryFn::Div }, &[x, divisor])?;
+    let y = lower.binary(call, BinaryFn::Div, x, divisor)?;
     Ok(vec![Value::Node(lower.channels_first(call, y)?, input.elem())])
 }
