@@ -1,4 +1,12 @@
-//! Damage: ways to break files that hold protocol buffers, repeatable from a seed.
+//! Damage: ways to break files that hold protocol buffers or tables of words, repeatable from a seed, and the run that holds a reader
+//! against them.
+
+// Each test file uses its own part of these.
+#![allow(dead_code)]
+
+mod run;
+
+pub use run::{Came, planned, withstand};
 
 /// A generator of 64-bit numbers (xorshift), the same from the same seed.
 pub struct Random(u64);
@@ -26,7 +34,7 @@ impl Random {
 }
 
 /// Numbers at which arithmetic breaks.
-const EXTREMES: [u64; 22] = [
+const EXTREMES: [u64; 26] = [
     0,
     1,
     2,
@@ -35,12 +43,16 @@ const EXTREMES: [u64; 22] = [
     64,
     255,
     1000,
+    1 << 12,
+    1 << 14,
     1 << 16,
+    1 << 20,
     (1 << 24) + 1,
     (1 << 31) - 1,
     1 << 31,
     (1 << 32) - 1,
     1 << 32,
+    1 << 36,
     1 << 40,
     1 << 60,
     (1 << 62) + 1,
@@ -215,12 +227,9 @@ fn texts(fields: &[Field], found: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// A sample, damaged: bits, bytes, ends, parts of another sample, lengths, or fields of its messages.
-pub fn damaged(sample: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+/// A sample, damaged: bits, bytes, ends or parts of another sample. `None` leaves it to damage of its format.
+fn broken(sample: &[u8], other: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut bytes = sample.to_vec();
-    if bytes.is_empty() {
-        return bytes;
-    }
     match random.below(16) {
         0 => {
             for _ in 0..1 + random.below(4) {
@@ -241,7 +250,49 @@ pub fn damaged(sample: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
             let end = (at + random.below(64)).min(bytes.len());
             bytes.splice(at..end, other[from..from + length].iter().copied());
         }
-        4 => {
+        _ => return None,
+    }
+    Some(bytes)
+}
+
+/// A file of tables (flatbuffers), damaged: mostly words that are small numbers, for weights say little.
+pub fn damaged_tables(sample: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    if let Some(bytes) = broken(sample, other, random) {
+        return bytes;
+    }
+    let mut bytes = sample.to_vec();
+    let word = |bytes: &[u8], at: usize| i32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let place = |bytes: &[u8], random: &mut Random| {
+        let place = |random: &mut Random| random.below(bytes.len() / 4) * 4;
+        (0..64).map(|_| place(random)).find(|&at| word(bytes, at).unsigned_abs() < 1 << 16).unwrap_or(0)
+    };
+    for _ in 0..1 + random.below(4) {
+        let at = place(&bytes, random);
+        let number = match random.below(6) {
+            0 => word(&bytes, at).wrapping_add(1),
+            1 => word(&bytes, at).wrapping_sub(1),
+            2 => word(&bytes, place(&bytes, random)),
+            3 => {
+                // Two fields of a table, or two bytes of options.
+                let half = at + 2 * random.below(2);
+                bytes[half] = random.next() as u8;
+                continue;
+            }
+            _ => random.pick(&EXTREMES) as i32,
+        };
+        bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
+/// A file of messages (protocol buffers), damaged: lengths, or fields of its messages.
+pub fn damaged_messages(sample: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    if let Some(bytes) = broken(sample, other, random) {
+        return bytes;
+    }
+    let mut bytes = sample.to_vec();
+    match random.below(12) {
+        0 => {
             // A length, or whatever stands there, of ten bytes.
             let at = random.below(bytes.len());
             let mut number = Vec::new();
