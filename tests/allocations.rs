@@ -1,6 +1,8 @@
 //! After it has been warmed up, running a plan allocates nothing on the device, and nothing of the size of a tensor on the host but
 //! its outputs.
 
+mod shared_data;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -34,10 +36,8 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn runs_after_the_first_allocate_nothing() {
     let model = wgconv::zoo::build("mobilenet_v1?alpha=0.25&size=224&classes=10").unwrap();
-    let device = Device::select("gpu").unwrap();
-    let Device::Gpu(gpu) = &device else { panic!("no GPU") };
-    let gpu = gpu.clone();
-    let session = Session::new(model.graph(1).unwrap(), device, Options::default());
+    let gpu = shared_data::gpu();
+    let session = Session::new(model.graph(1).unwrap(), Device::Gpu(gpu.clone()), Options::default());
     let input = Tensor::from_fn([1, 224, 224, 3], |i| (i as f32 * 0.11).sin());
     let bytes = input.tensor_type().bytes();
     let inputs = BTreeMap::from([("input_layer".to_string(), input)]);

@@ -1,13 +1,15 @@
 //! The command line: its verbs, its files, its exit codes.
 
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use wgconv::tensor::{Tensor, read_npy, write_npy};
 
 /// Runs the program without the user's cache.
 fn wgconv(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wgconv")).args(arguments).env("WGCONV_CACHE", "off").output().unwrap()
+    program::wgconv().args(arguments).output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -24,7 +26,7 @@ fn json(arguments: &[&str]) -> serde_json::Value {
 fn what_drivers_make_of_shaders_is_kept_where_the_user_wants_it() {
     let folder = tempfile::tempdir().unwrap();
     let runs = |variable: &str, value: &Path| {
-        let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+        let output = program::wgconv()
             .args(["bench", "zoo:separable_question", "--runs", "1", "--device", "gpu"])
             .env_remove("WGCONV_CACHE")
             .env("XDG_CACHE_HOME", folder.path().join("unused"))
@@ -239,7 +241,7 @@ fn summary_has_four_formats() {
 
 #[test]
 fn without_an_adapter_models_run_on_the_reference_and_say_so() {
-    let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+    let output = program::wgconv()
         .args(["bench", "zoo:separable_question", "--runs", "1"])
         .env("WGPU_BACKEND", "vulkan")
         .env("VK_DRIVER_FILES", "/nonexistent.json")

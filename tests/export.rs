@@ -1,6 +1,7 @@
 //! Models that are written: read back they have the same bits, and Keras loads them and gives the same numbers.
 
 mod layer_models;
+mod shared_data;
 mod written_models;
 
 use std::path::{Path, PathBuf};

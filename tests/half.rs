@@ -1,7 +1,9 @@
 //! Graphs stored as `f16`: half the memory, numbers within the class of their roundings, and refusals that say why.
 
+mod program;
+mod shared_data;
+
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use wgconv::graph::Graph;
 use wgconv::kernels::{DeviceClass, DeviceTraits, preferred};
@@ -14,7 +16,7 @@ use wgconv::zoo;
 
 /// The device, if it has `f16`.
 fn device() -> Option<Device> {
-    let device = Device::select("gpu").expect("the tests need a Vulkan driver");
+    let device = shared_data::device();
     let half = matches!(&device, Device::Gpu(gpu) if gpu.traits().half);
     if !half {
         println!("skipped: {} has no f16", device.name());
@@ -157,7 +159,7 @@ fn where_f16_is_not_to_be_had_it_is_refused_with_the_reason() {
         return;
     }
     let data = |file: &str| format!("{}/examples/data/{file}", env!("CARGO_MANIFEST_DIR"));
-    let trained = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+    let trained = program::wgconv()
         .args(["train", &data("digits.keras"), "--device", "gpu", "--dtype", "f16", "--epochs", "1"])
         .args(["--x", &data("digits.images.npy"), "--y", &data("digits.labels.npy")])
         .args(["--loss", "sparse_categorical_crossentropy"])

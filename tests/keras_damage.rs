@@ -1,9 +1,9 @@
 //! Reads files that are incomplete, damaged or no Keras files at all.
 
 mod keras_support;
+mod shared_data;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 
 use hdf5_pure::FileBuilder;
 use keras_support::{class_named, layer, model, saved, zipped};
@@ -58,12 +58,8 @@ fn errors_say_what_is_wrong_and_where() {
 fn damaged_files_never_panic() {
     let folder = TempDir::new().unwrap();
     let mut samples = vec![class_named(&[("conv2d", &[1.0, 2.0]), ("dense", &[3.0])])];
-    let root = std::env::var("WGCONV_MODELS").unwrap_or("../shared/models".to_owned());
     for name in ["seed/v0_separable.h5", "seed/v0_separable.keras", "seed/v0_separable.weights.h5"] {
-        match std::fs::read(PathBuf::from(&root).join(name)) {
-            Ok(bytes) => samples.push(bytes),
-            Err(_) => println!("skipped: no {name} in {root}; set WGCONV_MODELS"),
-        }
+        samples.extend(shared_data::models(name).map(|folder| std::fs::read(folder.join(name)).unwrap()));
     }
     let rounds: u64 = std::env::var("WGCONV_FUZZ").map_or(300, |n| n.parse().unwrap());
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -1,19 +1,13 @@
 //! Reads every Keras file among the shared models and matches it with its config.
 
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use shared_data::models;
 use wgconv::import::keras::archive::{self, Format};
 use wgconv::import::keras::assign;
-
-fn models() -> Option<PathBuf> {
-    let root = std::env::var_os("WGCONV_MODELS").map_or_else(|| PathBuf::from("../shared/models"), PathBuf::from);
-    if root.is_dir() {
-        return Some(root);
-    }
-    println!("skipped: no models at {}; set WGCONV_MODELS", root.display());
-    None
-}
 
 fn keras_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -51,7 +45,7 @@ fn weights_of(path: &Path) -> BTreeMap<String, Vec<(Vec<usize>, u64)>> {
 
 #[test]
 fn every_file_reads_and_matches_its_config() {
-    let Some(root) = models() else { return };
+    let Some(root) = models("") else { return };
     let mut files = Vec::new();
     keras_files(&root, &mut files);
     assert!(!files.is_empty(), "no Keras files in {}", root.display());
@@ -64,7 +58,7 @@ fn every_file_reads_and_matches_its_config() {
 
 #[test]
 fn all_formats_of_one_model_hold_the_same_weights() {
-    let Some(root) = models() else { return };
+    let Some(root) = models("") else { return };
     let mut files = Vec::new();
     keras_files(&root, &mut files);
     for keras in files.iter().filter(|path| path.extension().unwrap() == "keras") {
@@ -80,7 +74,7 @@ fn all_formats_of_one_model_hold_the_same_weights() {
 /// Keras 2 and Keras 3 saved one and the same model.
 #[test]
 fn keras_2_and_keras_3_agree() {
-    let Some(root) = models() else { return };
+    let Some(root) = models("") else { return };
     for name in ["v0_separable", "v1_depthwise", "v4_functional_slices"] {
         let [new, old] = ["seed", "seed/keras2"].map(|folder| root.join(folder).join(name).with_extension("keras"));
         assert_eq!(weights_of(&new), weights_of(&old), "{name}");
@@ -90,7 +84,7 @@ fn keras_2_and_keras_3_agree() {
 /// Values that h5py 3.16 reads from the same files.
 #[test]
 fn values_are_those_that_h5py_reads() {
-    let Some(root) = models() else { return };
+    let Some(root) = models("") else { return };
     for (file, format, layer, index, shape, first, last) in H5PY {
         let path = root.join(file);
         let read = archive::read(&path).unwrap_or_else(|error| panic!("{error}"));

@@ -7,7 +7,7 @@ mod shared_data;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use shared_data::models;
+use shared_data::{device, models};
 use wgconv::import::read_model;
 use wgconv::session::{Device, Options, Session};
 use wgconv::tensor::{Accuracy, Tensor, compare, read_npy};
@@ -58,7 +58,7 @@ fn cases(folder: &Path) -> Vec<Case> {
 #[test]
 fn models_give_the_outputs_of_keras() {
     let Some(folder) = models("") else { return };
-    let gpu = Device::select(&std::env::var("WGCONV_DEVICE").unwrap_or("gpu".into())).unwrap();
+    let gpu = device();
     let mut failures = Vec::new();
     let cases = cases(&folder);
     for (path, input, expected) in &cases {

@@ -1,9 +1,10 @@
 //! Configurations that are written: read back they are the same model, and they are those that Keras writes.
 
 mod layer_models;
+mod shared_data;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 use wgconv::layers::{InputSpec, Model};
@@ -101,12 +102,7 @@ fn what_training_is_told_of_weights_is_written_as_keras_does() {
 
 #[test]
 fn configurations_are_those_that_keras_writes() {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    let folder = std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: no folder {} (set WGCONV_MODELS)", folder.display());
-        return;
-    }
+    let Some(folder) = shared_data::models("seed") else { return };
     let files = |home: &str| -> Vec<PathBuf> {
         std::fs::read_dir(folder.join(home)).unwrap().map(|entry| entry.unwrap().path()).collect()
     };

@@ -3,6 +3,7 @@
 //! Samples are the models of `ONNX_NODE_TESTS` and `WGCONV_MODELS` and one of the project's own.
 
 mod damage;
+mod shared_data;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,11 +27,7 @@ fn samples() -> [Vec<Vec<u8>>; 2] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = vec![root.join("examples/data/separable.onnx")];
     for (variable, default) in [("ONNX_NODE_TESTS", "onnx_node"), ("WGCONV_MODELS", "models")] {
-        let folder = std::env::var_os(variable).map_or(root.join("../shared").join(default), PathBuf::from);
-        if !folder.is_dir() {
-            println!("skipped: no folder {} (set {variable})", folder.display());
-        }
-        models(&folder, &mut found);
+        shared_data::folder(variable, default, "").iter().for_each(|folder| models(folder, &mut found));
     }
     found.sort();
     // Large weights say nothing that small ones do not, and cost time.

@@ -1,6 +1,7 @@
 //! Models written as ONNX: read back they give the same numbers, and ONNX Runtime gives them, too.
 
 mod layer_models;
+mod shared_data;
 mod written_models;
 
 use std::collections::BTreeMap;
@@ -171,7 +172,9 @@ fn networks_read_back_give_the_same_numbers_and_hold_no_transpose() {
         let inputs = inputs(&model);
         let read = read_onnx(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         let found = run(&read, &inputs);
-        for (found, expected) in found.iter().zip(&outputs(&model)) {
+        let expected = outputs(&model);
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
             let comparison = compare(found, expected, Accuracy::NormalizedReduction { length: 1000 }, 1.0);
             assert!(comparison.pass, "{name}: {comparison}");
         }
@@ -183,6 +186,7 @@ fn networks_read_back_give_the_same_numbers_and_hold_no_transpose() {
         let again = folder.path().join("again.onnx");
         rewrite_onnx(&again, &read, &OnnxOptions::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let again = run(&read_onnx(&again).unwrap(), &inputs);
+        assert_eq!(again.len(), found.len(), "{name} written anew");
         for (again, found) in again.iter().zip(&found) {
             let comparison = compare(again, found, Accuracy::NormalizedReduction { length: 1000 }, 1.0);
             assert!(comparison.pass, "{name} written anew: {comparison}");

@@ -2,9 +2,12 @@
 //!
 //! `tests/data/onnx/make.py` made them; the expected outputs are ONNX Runtime's.
 
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use shared_data::device;
 use wgconv::graph::Graph;
 use wgconv::import::onnx::{Given, OnnxError, OnnxGraph, read_onnx, read_tensor_file};
 use wgconv::ops::{BinaryFn, Op};
@@ -32,9 +35,7 @@ fn checked(name: &str, check: impl Fn(&Tensor, &Tensor, &Device)) -> OnnxGraph {
     let model = read_onnx(&folder(name).join("model.onnx")).unwrap_or_else(|error| panic!("{error}"));
     let given = BTreeMap::from([("x".to_string(), Given::Shape(input.shape.clone()))]);
     let lowered = model.graph(&given).unwrap_or_else(|error| panic!("{error}"));
-    let mut devices = vec![Device::Cpu];
-    devices.extend(Device::select("gpu"));
-    for device in devices {
+    for device in [Device::Cpu, device()] {
         let session = Session::new(lowered.graph.clone(), device.clone(), Options::default());
         let outputs = session.run(&BTreeMap::from([("x".to_string(), input.to_tensor().unwrap())])).unwrap();
         for (number, (_, found)) in lowered.finish(&outputs).into_iter().enumerate() {

@@ -8,7 +8,7 @@ mod shared_data;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use shared_data::models;
+use shared_data::{device, models};
 use wgconv::import::onnx::{Given, read_onnx};
 use wgconv::ops::Op;
 use wgconv::passes::{FoldCache, optimize};
@@ -54,11 +54,7 @@ fn given(input: &str, tensor: &Tensor) -> BTreeMap<String, Given> {
 #[test]
 fn every_model_gives_its_output() {
     let Some(folder) = models("") else { return };
-    let mut devices = vec![Device::Cpu];
-    match Device::select("gpu") {
-        Ok(gpu) => devices.push(gpu),
-        Err(error) => println!("skipped on the GPU: {error}"),
-    }
+    let devices = [Device::Cpu, device()];
     let cases = cases(&folder);
     assert!(cases.len() >= 11, "{} models", cases.len());
     let mut wrong = Vec::new();

@@ -3,9 +3,11 @@
 //!
 //! The folder is `ONNX_NODE_TESTS` (default `../shared/onnx_node`); its `manifest.json` tells the tiers apart.
 
+mod program;
+mod shared_data;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::Value;
 use wgconv::import::onnx::supported_ops;
@@ -24,23 +26,10 @@ const NOTED: &[&str] = &[
 const WHOLE: &[&str] = &["core", "extra"];
 
 fn run_on(device: &str) {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/onnx_node");
-    let folder = std::env::var_os("ONNX_NODE_TESTS").map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: no folder {} (set ONNX_NODE_TESTS)", folder.display());
-        return;
-    }
-    let wgconv = Command::new(env!("CARGO_BIN_EXE_wgconv"))
-        .args(["onnx-test", "--json", "--device", device])
-        .arg(&folder)
-        .output()
-        .unwrap();
+    let Some(folder) = shared_data::folder("ONNX_NODE_TESTS", "onnx_node", "manifest.json") else { return };
+    let wgconv = program::wgconv().args(["onnx-test", "--json", "--device", device]).arg(&folder).output().unwrap();
     let complaint = String::from_utf8_lossy(&wgconv.stderr).to_string();
     assert!(!complaint.contains("panicked"), "{complaint}");
-    if device == "gpu" && wgconv.stdout.is_empty() {
-        println!("skipped on the GPU: {complaint}");
-        return;
-    }
     let report: Value = serde_json::from_slice(&wgconv.stdout).unwrap_or_else(|e| panic!("{e}: {complaint}"));
     let manifest: Value = serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let tests = manifest["tests"].as_array().unwrap();

@@ -1,7 +1,9 @@
 //! Pictures: preprocessing beside Pillow's and NumPy's numbers (`tests/data/pictures/make.py`), and pictures on the command line.
 
+mod program;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 use wgconv::import::{
@@ -195,7 +197,7 @@ fn settings_survive_json() {
 }
 
 fn wgconv(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wgconv")).args(arguments).output().unwrap()
+    program::wgconv().args(arguments).output().unwrap()
 }
 
 /// Standard output and what was said beside it, of a run that ends with this code.

@@ -1,5 +1,7 @@
 //! The README's commands work, and its first one gives Keras's numbers. Its Rust blocks are tested as documentation.
 
+mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,8 +52,7 @@ fn every_command_works() {
             assert!(root().join("scripts/test").is_file());
             continue;
         };
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_wgconv")).args(words(arguments)).current_dir(root()).output().unwrap();
+        let output = program::wgconv().args(words(arguments)).current_dir(root()).output().unwrap();
         assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
         ran += 1;
     }
@@ -61,7 +62,7 @@ fn every_command_works() {
 #[test]
 fn the_main_job_reads_a_seven() {
     for device in ["auto", "cpu"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+        let output = program::wgconv()
             .args(["run", "examples/data/digits.keras", "--input", "examples/data/seven.png"])
             .args(["--device", device, "--json"])
             .current_dir(root())
@@ -78,7 +79,7 @@ fn the_main_job_reads_a_seven() {
 fn a_file_of_keras_gives_the_numbers_of_keras() {
     let folder = tempfile::tempdir().unwrap();
     for device in ["auto", "cpu"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_wgconv"))
+        let output = program::wgconv()
             .args(["run", "examples/data/separable.keras", "--input", "examples/data/patches.npy", "--device", device])
             .arg("--output")
             .arg(folder.path())

@@ -1,7 +1,10 @@
 //! A session compiles a graph, runs it on the GPU and on the CPU reference, and takes other input shapes.
 
+mod shared_data;
+
 use std::collections::BTreeMap;
 
+use shared_data::{device, gpu};
 use wgconv::graph::Graph;
 use wgconv::ops::{Binary, BinaryFn, Conv, Epilogue, Filters, Pool, PoolKind, Softmax, SoftmaxKind, Unary, UnaryFn};
 use wgconv::session::{Device, Options, Session};
@@ -22,7 +25,7 @@ fn input(rows: usize) -> BTreeMap<String, Tensor> {
 
 #[test]
 fn the_gpu_agrees_with_the_reference_for_any_batch() {
-    let gpu = Session::new(graph(), Device::select("gpu").unwrap(), Options::default());
+    let gpu = Session::new(graph(), device(), Options::default());
     let cpu = Session::new(graph(), Device::Cpu, Options::default());
     for rows in [2, 13, 2, 1] {
         let (actual, expected) = (gpu.run(&input(rows)).unwrap(), cpu.run(&input(rows)).unwrap());
@@ -50,7 +53,7 @@ fn wrong_inputs_are_named() {
 #[test]
 fn another_batch_uploads_no_weights_again() {
     let model = wgconv::zoo::build("mobilenet_v1?alpha=0.25&size=32&classes=3").unwrap();
-    let session = Session::new(model.graph(1).unwrap(), Device::select("gpu").unwrap(), Options::default());
+    let session = Session::new(model.graph(1).unwrap(), device(), Options::default());
     let batch = |n: usize| BTreeMap::from([("input_layer".to_string(), TensorType::f32([n, 32, 32, 3]))]);
     session.compile(&batch(1)).unwrap();
     let bytes = session.weight_bytes();
@@ -147,7 +150,7 @@ fn small_device(binding: u64) -> Device {
 fn tensors_beyond_one_binding_are_worked_on_in_pieces() {
     let inputs =
         BTreeMap::from([("x".to_string(), Tensor::from_fn([2, 61, 33, 8], |i| (i as f32 * 0.21).sin() * 2.0))]);
-    let whole = Session::new(large_graph(), Device::select("gpu").unwrap(), Options::default());
+    let whole = Session::new(large_graph(), device(), Options::default());
     let expected = whole.run(&inputs).unwrap();
     // The largest values have 128,832 bytes a batch element: by batch, then by rows.
     for binding in [130_000, 40_000] {
@@ -173,7 +176,7 @@ fn tensors_beyond_one_binding_are_worked_on_in_pieces() {
 #[test]
 fn threads_share_a_session() {
     fn shared<T: Send + Sync>(_: &T) {}
-    let session = Session::new(graph(), Device::select("gpu").unwrap(), Options::default());
+    let session = Session::new(graph(), device(), Options::default());
     shared(&session);
     std::thread::scope(|scope| {
         for thread in 0..6 {
@@ -204,7 +207,7 @@ fn what_drivers_make_of_shaders_is_kept_and_damage_to_it_is_survived() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("not/there/yet");
     let run = || {
-        let device = Device::select("gpu").unwrap().cached_in(&cache);
+        let device = device().cached_in(&cache);
         Session::new(graph(), device, Options::default()).run(&input(3)).unwrap()
     };
     let expected = run();
@@ -212,8 +215,7 @@ fn what_drivers_make_of_shaders_is_kept_and_damage_to_it_is_survived() {
         let entries = std::fs::read_dir(&cache).into_iter().flatten();
         entries.map(|entry| entry.unwrap().path()).collect()
     };
-    let Device::Gpu(device) = Device::select("gpu").unwrap() else { panic!("no GPU") };
-    if !device.summary().features.contains(&("PIPELINE_CACHE".into(), true)) {
+    if !gpu().summary().features.contains(&("PIPELINE_CACHE".into(), true)) {
         assert_eq!(files().len(), 0);
         return;
     }

@@ -1,6 +1,6 @@
 //! Summaries say what Keras says, and what is probably not meant.
 
-use std::path::PathBuf;
+mod shared_data;
 
 use wgconv::layers::*;
 use wgconv::zoo;
@@ -98,12 +98,7 @@ fn a_window_that_never_fits_is_refused_with_its_sizes() {
 
 /// The seed models: name, configuration, and what Keras says of them.
 fn seeds() -> Vec<(String, Model, serde_json::Value)> {
-    let root = std::env::var_os("WGCONV_MODELS").map_or_else(|| PathBuf::from("../shared/models"), PathBuf::from);
-    let folder = root.join("seed");
-    if !folder.is_dir() {
-        println!("skipped: no folder {} (set WGCONV_MODELS)", folder.display());
-        return Vec::new();
-    }
+    let Some(folder) = shared_data::models("seed").map(|folder| folder.join("seed")) else { return Vec::new() };
     let read = |name: &str| -> serde_json::Value {
         serde_json::from_str(&std::fs::read_to_string(folder.join(name)).unwrap()).unwrap()
     };

@@ -1,8 +1,10 @@
 //! TFLite models give TFLite's own outputs (`tests/data/tflite/make.py`), and damaged ones are refused without a panic.
 
+mod program;
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use wgconv::graph::Graph;
 use wgconv::import::tflite::{TfliteModel, read_tflite};
@@ -34,7 +36,7 @@ fn models_give_the_outputs_of_tflite() {
         let model = read(name);
         let x = read_npy(&file(&format!("{name}.input.npy"))).unwrap();
         let shapes = BTreeMap::from([(model.inputs()[0].name.clone(), x.shape().to_vec())]);
-        for device in [Device::Cpu, Device::select("gpu").unwrap()] {
+        for device in [Device::Cpu, shared_data::device()] {
             let found = run(model.graph(&shapes).unwrap(), &device, &x);
             assert_eq!(found.len(), outputs);
             for (number, found) in found.iter().enumerate() {
@@ -121,7 +123,7 @@ fn the_command_line_takes_tflite_files() {
     let path = |name: &str| file(name).display().to_string();
     let (model, x) = (path("mobile.tflite"), path("mobile.input.npy"));
     let wgconv = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_wgconv")).args(arguments).output().unwrap();
+        let output = program::wgconv().args(arguments).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };

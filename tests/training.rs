@@ -1,10 +1,13 @@
 //! Short trainings by Keras with every loss, optimizer and option (`tests/data/make_training.py`), and what a training keeps
 //! to whatever it trains.
 
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use serde_json::Value;
+use shared_data::device;
 use wgconv::error::TrainError;
 use wgconv::layers::{
     Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, GlobalPooling2D, Input, IntoLayer, LayerRef, Model,
@@ -66,11 +69,6 @@ fn optimizer(config: &Value) -> Optimizer {
     if config["use_ema"].as_bool().unwrap() { optimizer.ema(number(config, "ema_momentum")) } else { optimizer }
 }
 
-fn gpu() -> Device {
-    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_else(|_| "gpu".into());
-    Device::select(&wanted).expect("the tests need a Vulkan driver")
-}
-
 /// The largest difference in units of the largest expected magnitude.
 fn difference(actual: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(actual.len(), expected.len());
@@ -86,7 +84,7 @@ const TOLERANCE: f32 = 5e-5;
 fn every_loss_and_optimizer_trains_as_in_keras() {
     let entries: Value = serde_json::from_str(include_str!("data/training.json")).unwrap();
     let mut failures = Vec::new();
-    let gpu = gpu();
+    let gpu = device();
     for entry in entries.as_array().unwrap() {
         for device in [Device::Cpu, gpu.clone()] {
             let what = format!("{} on {}", entry["name"].as_str().unwrap(), device.name());
@@ -155,7 +153,7 @@ fn bits(trainer: &Trainer) -> BTreeMap<String, Vec<u32>> {
 
 #[test]
 fn the_same_seed_gives_the_same_bits_and_another_one_others() {
-    let gpu = gpu();
+    let gpu = device();
     let train = |seed: u64| {
         let model = network();
         let mut trainer = Trainer::new(&model, gpu.clone(), settings(&model).seed(seed)).unwrap();
@@ -176,7 +174,7 @@ fn gpu_and_reference_drop_the_same_elements() {
         let weights: Vec<Tensor> = model.weights().iter().map(|weight| weight.get()).collect();
         (history.last().unwrap().loss, weights)
     };
-    let ((cpu_loss, cpu), (gpu_loss, gpu)) = (run(Device::Cpu), run(gpu()));
+    let ((cpu_loss, cpu), (gpu_loss, gpu)) = (run(Device::Cpu), run(device()));
     assert!((cpu_loss - gpu_loss).abs() < 1e-4, "{cpu_loss} {gpu_loss}");
     for (cpu, gpu) in cpu.iter().zip(&gpu) {
         // Adam divides by the size of the gradient: where that is nearly 0, rounding errors become whole steps of 0.001.
@@ -189,7 +187,7 @@ fn gpu_and_reference_drop_the_same_elements() {
 fn a_training_that_was_stopped_goes_on_as_if_nothing_had_happened() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("state.safetensors");
-    let gpu = gpu();
+    let gpu = device();
     let whole = {
         let model = network();
         let mut trainer = Trainer::new(&model, gpu.clone(), settings(&model)).unwrap();
@@ -243,7 +241,7 @@ fn frozen_layers_stay_and_shared_layers_gather_both_gradients() {
     };
     let mut settings = Settings::new(&model, Loss::MeanSquaredError, Optimizer::sgd().learning_rate(0.05));
     settings.losses.insert("b".into(), (Loss::MeanAbsoluteError, 0.5));
-    for device in [Device::Cpu, gpu()] {
+    for device in [Device::Cpu, device()] {
         let mut trainer = Trainer::new(&model, device, settings.clone()).unwrap();
         let first = trainer.train_batch(&batch).unwrap().loss;
         let last = (0..30).map(|_| trainer.train_batch(&batch).unwrap().loss).last().unwrap();
@@ -257,7 +255,7 @@ fn frozen_layers_stay_and_shared_layers_gather_both_gradients() {
 
 #[test]
 fn the_layer_that_first_gives_no_number_is_named() {
-    for device in [Device::Cpu, gpu()] {
+    for device in [Device::Cpu, device()] {
         let model = network();
         let kernel = model.get_layer("shared_depthwise_conv2d").unwrap().weights()[0].clone();
         let mut values = kernel.get().f32s().unwrap().to_vec();
@@ -343,7 +341,7 @@ fn recomputing_saves_memory_and_gives_the_same_weights() {
         let whole = trainer.peak_bytes_without_recomputing(8).unwrap();
         (bits(&trainer), history.last().unwrap().loss, trainer.peak_bytes(8).unwrap(), whole)
     };
-    let gpu = gpu();
+    let gpu = device();
     for device in [&Device::Cpu, &gpu] {
         assert!(run(device, 1, false).0 == run(device, 6, false).0, "other bits on {}", device.name());
     }
@@ -380,7 +378,7 @@ fn folders_of_pictures_are_classes() {
     assert_eq!(batch.inputs["input_layer"].f32s().unwrap()[0], 45.0 / 255.0);
     let loss = Loss::SparseCategoricalCrossentropy { from_logits: false };
     let settings = Settings::new(&model, loss, Optimizer::adam().learning_rate(0.05));
-    let mut trainer = Trainer::new(&model, gpu(), settings).unwrap();
+    let mut trainer = Trainer::new(&model, device(), settings).unwrap();
     let options = FitOptions::epochs(30).batch_size(4).metrics(&[Metric::Accuracy]);
     let history = trainer.fit(&pictures, &options).unwrap();
     assert_eq!(history.last().unwrap().metrics["accuracy"], 1.0);

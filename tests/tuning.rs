@@ -1,23 +1,18 @@
 //! Tuned plans: choices are right, files that lie are refused or harmless, and nothing changes what is computed beyond its class.
 
+mod program;
+mod shared_data;
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
+use shared_data::gpu;
 use wgconv::error::TuningError;
-use wgconv::gpu;
 use wgconv::graph::Graph;
 use wgconv::ops::{Conv, Epilogue, Unary, UnaryFn};
 use wgconv::session::{Device, Options, Session, Tuning, TuningTable, tune};
 use wgconv::tensor::{Padding, Tensor, TensorType, Window, compare};
-
-fn device() -> gpu::Device {
-    match Device::select("gpu").expect("the tests need a Vulkan driver") {
-        Device::Gpu(device) => device,
-        Device::Cpu => unreachable!(),
-    }
-}
 
 /// A pointwise convolution from 8 to 12 channels, which several kernels take, twice, and a function, which one takes.
 fn graph() -> Graph {
@@ -41,7 +36,7 @@ fn input() -> BTreeMap<String, Tensor> {
 
 fn session(tuning: Tuning, file: &Path) -> Session {
     let options = Options { tuning, tuning_file: Some(file.into()), optimize: false, ..Options::default() };
-    Session::new(graph(), Device::from_gpu(device()), options)
+    Session::new(graph(), Device::from_gpu(gpu()), options)
 }
 
 fn kernels(session: &Session) -> Vec<&'static str> {
@@ -58,7 +53,7 @@ fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
 /// The table of [`graph`] in a file of its own.
 fn tuned(folder: &Path) -> std::path::PathBuf {
     let file = folder.join("made/table.json");
-    let device = device();
+    let device = gpu();
     let mut table = TuningTable::new(&device);
     // Both convolutions are one case, and a function has one kernel.
     assert_eq!(tune(&graph(), &device, &mut table, &|_, _| {}).unwrap(), 1);
@@ -78,7 +73,7 @@ fn tuned_and_untuned_agree_and_on_writes_what_cached_reads() {
     assert!(!file.exists());
     let first = session(Tuning::On, &file);
     let compiled = first.compile(&BTreeMap::new()).unwrap();
-    let table = TuningTable::read(&file, &device()).unwrap();
+    let table = TuningTable::read(&file, &gpu()).unwrap();
     let chosen = table.case(compiled.graph(), &compiled.graph().nodes()[0]).unwrap();
     assert!(chosen.milliseconds.len() >= 2 && chosen.milliseconds.values().all(|ms| *ms > 0.0), "{chosen:?}");
     assert_eq!(kernels(&first)[..2], [chosen.kernel.as_str(); 2]);
@@ -121,7 +116,7 @@ fn damaged_and_foreign_files_are_refused_with_a_reason_and_ignored() {
     let whole = std::fs::read(&file).unwrap();
     let expected = kernels(&session(Tuning::Off, &file));
     let refused = |what: &str| {
-        let why = TuningTable::read(&file, &device()).unwrap_err();
+        let why = TuningTable::read(&file, &gpu()).unwrap_err();
         assert!(why.to_string().contains(what), "`{what}` is not in: {why}");
         assert_eq!(kernels(&session(Tuning::Cached, &file)), expected, "{why}");
         if !matches!(why, TuningError::Outdated { .. }) {
@@ -152,7 +147,7 @@ fn damaged_and_foreign_files_are_refused_with_a_reason_and_ignored() {
         assert!(matches!(why, TuningError::Outdated { .. }) == outdated && why.to_string().contains(field), "{why}");
         assert!(outdated || matches!(why, TuningError::Foreign { .. }), "{why}");
     }
-    assert!(matches!(TuningTable::read(&folder.path().join("none.json"), &device()), Err(TuningError::File { .. })));
+    assert!(matches!(TuningTable::read(&folder.path().join("none.json"), &gpu()), Err(TuningError::File { .. })));
 }
 
 #[test]
@@ -173,14 +168,14 @@ fn quarantine_holds_and_cannot_leave_a_node_without_a_kernel() {
     let whole = std::fs::read(&file).unwrap();
     // A table that chooses what it warns of contradicts itself.
     put(&[chosen], true);
-    let why = TuningTable::read(&file, &device()).unwrap_err().to_string();
+    let why = TuningTable::read(&file, &gpu()).unwrap_err().to_string();
     assert!(why.contains("quarantine") && why.contains(chosen), "{why}");
     // Without the choice it is kept away from, and from being measured.
     std::fs::write(&file, &whole).unwrap();
     put(&[chosen], false);
     assert_ne!(kernels(&session(Tuning::Cached, &file))[0], chosen);
     assert_ne!(kernels(&session(Tuning::On, &file))[0], chosen);
-    let table = TuningTable::read(&file, &device()).unwrap();
+    let table = TuningTable::read(&file, &gpu()).unwrap();
     assert!(!table.case(&graph(), &graph().nodes()[0]).unwrap().milliseconds.contains_key(chosen));
     // All of them: the plan is that of the fixed order.
     std::fs::write(&file, &whole).unwrap();
@@ -190,7 +185,7 @@ fn quarantine_holds_and_cannot_leave_a_node_without_a_kernel() {
     // A quarantine that is none.
     std::fs::write(&file, &whole).unwrap();
     edit(&file, |table| table["quarantine"] = json!([{ "case": 7 }]));
-    assert!(matches!(TuningTable::read(&file, &device()), Err(TuningError::Malformed { .. })));
+    assert!(matches!(TuningTable::read(&file, &gpu()), Err(TuningError::Malformed { .. })));
 }
 
 #[test]
@@ -198,14 +193,13 @@ fn the_command_writes_a_table_and_explain_shows_what_came_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     let wgconv = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wgconv"));
-        let output = command.args(arguments).env("XDG_CACHE_HOME", &cache).output().unwrap();
+        let output = program::wgconv().args(arguments).env("WGCONV_CACHE", &cache).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).to_string())
     };
     let model = "zoo:separable_question?variant=shared";
     let (code, said) = wgconv(&["tune", model, "--device", "gpu"]);
     assert!(code == Some(0) && said.contains("cases measured") && said.contains("tuning"), "{said}");
-    assert!(std::fs::read_dir(cache.join("wgconv/tuning")).unwrap().count() == 1);
+    assert!(std::fs::read_dir(cache.join("tuning")).unwrap().count() == 1);
     let (code, said) = wgconv(&["explain", model, "--device", "gpu", "--tuning", "cached"]);
     assert!(code == Some(0) && said.contains("as tuned; the default is"), "{said}");
     let (_, said) = wgconv(&["explain", model, "--device", "gpu"]);

@@ -1,11 +1,12 @@
 //! Zoo architectures are those of keras.applications, layer by layer.
 
+mod shared_data;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wgconv::layers::Model;
-use wgconv::session::{Device, Options, Session};
+use wgconv::session::{Options, Session};
 use wgconv::tensor::Tensor;
 use wgconv::zoo;
 
@@ -29,12 +30,7 @@ fn parameter_counts_are_the_published_ones() {
 
 #[test]
 fn layers_are_those_of_keras() {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    let folder = std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from).join("arch");
-    if !folder.is_dir() {
-        println!("skipped: no folder {} (set WGCONV_MODELS)", folder.display());
-        return;
-    }
+    let Some(folder) = shared_data::models("arch").map(|folder| folder.join("arch")) else { return };
     for (name, home) in [
         ("mobilenet_v1?alpha=0.25&size=96&classes=10", "mobilenet_v1_025_96"),
         ("mobilenet_v1", "mobilenet_v1_100_224"),
@@ -76,7 +72,7 @@ fn every_architecture_has_a_graph_and_its_variants_run() {
                 }))
                 .unwrap();
         }
-        let session = Session::new(model.graph(3).unwrap(), Device::select("gpu").unwrap(), Options::default());
+        let session = Session::new(model.graph(3).unwrap(), shared_data::device(), Options::default());
         let output = session.run(&inputs).unwrap().remove("dense").unwrap();
         assert!(output.f32s().unwrap().iter().all(|x| x.is_finite()), "{variant}");
         if ["shared", "conv3d", "permute", "slices"].contains(&variant) {

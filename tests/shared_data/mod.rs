@@ -1,4 +1,4 @@
-//! Folders of further test data, their arrays, and graphs run with one kernel preferred.
+//! Folders of further test data and their arrays, the device of the tests, and graphs run with one kernel preferred.
 
 // Each test file uses its own part of these.
 #![allow(dead_code)]
@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
-use wgconv::gpu::{Device, Executable, ShaderChecks, SharedWeights};
+use serde_json::{Map, Value};
+use wgconv::gpu::{self, Executable, SharedWeights};
 use wgconv::graph::Graph;
+use wgconv::layers::{Input, LayerRef, Model, SymbolicTensor, layer_from_config};
 use wgconv::plan::plan;
+use wgconv::session::Device;
 use wgconv::tensor::{Accuracy, Tensor};
 
 pub type Archive = npyz::npz::NpzArchive<std::io::BufReader<std::fs::File>>;
 
 /// The folder that a variable names, by default `../shared/<default>`; says so and gives none when it lacks `holds`.
-fn folder(variable: &str, default: &str, holds: &str) -> Option<PathBuf> {
+pub fn folder(variable: &str, default: &str, holds: &str) -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(default);
     let folder = std::env::var_os(variable).map_or(default, PathBuf::from);
     if !folder.join(holds).exists() {
@@ -40,6 +42,34 @@ pub fn goldens() -> Option<(PathBuf, Vec<Value>)> {
     Some((folder, entries))
 }
 
+/// A single layer computed by Keras.
+pub struct Golden {
+    pub id: String,
+    pub layer: LayerRef,
+    pub model: Model,
+    /// What goes in, in order; the model's inputs are called `x0`, `x1`, ..
+    pub inputs: Vec<Tensor>,
+    /// Weights as `w.NAME`, results as `y`, gradients as `dx0`, `g.NAME`, ..
+    pub archive: Archive,
+}
+
+/// Reads an entry of the manifest of [`goldens`].
+pub fn golden(folder: &Path, entry: &Value) -> Result<Golden, String> {
+    let id = entry["id"].as_str().unwrap().to_string();
+    let mut config: Map<String, Value> = entry["config"].as_object().cloned().unwrap_or_default();
+    config.insert("name".into(), "layer".into());
+    let layer = layer_from_config(entry["layer"].as_str().unwrap(), &config).map_err(|e| e.to_string())?;
+    let mut archive = Archive::open(folder.join(format!("{id}.npz"))).map_err(|e| e.to_string())?;
+    let count = entry["inputs"].as_array().unwrap().len();
+    let inputs: Vec<Tensor> = (0..count).map(|i| array(&mut archive, &format!("x{i}")).unwrap()).collect();
+    let open = |x: &Tensor| x.shape()[1..].iter().map(|&size| Some(size)).collect();
+    let symbols: Vec<SymbolicTensor> =
+        inputs.iter().enumerate().map(|(i, x)| Input::open(format!("x{i}"), open(x))).collect();
+    let output = layer.call_many(&symbols.iter().collect::<Vec<_>>());
+    let model = Model::new(&symbols, &[output]).map_err(|e| e.to_string())?;
+    Ok(Golden { id, layer, model, inputs, archive })
+}
+
 /// An array of an archive, if it has one of this name.
 pub fn array(archive: &mut Archive, name: &str) -> Option<Tensor> {
     let npy = archive.by_name(name).unwrap()?;
@@ -53,15 +83,23 @@ pub fn accuracy(graph: &Graph) -> Accuracy {
     classes.fold(Accuracy::Elementwise, Accuracy::and)
 }
 
-/// The adapter that `WGCONV_DEVICE` names.
-pub fn gpu() -> Device {
-    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_default();
-    pollster::block_on(Device::request(&wanted, ShaderChecks::Off)).expect("the tests need a Vulkan driver")
+/// The device that `WGCONV_DEVICE` names, as a rule the preferred adapter. Without one tests fail rather than pass for nothing.
+pub fn device() -> Device {
+    let wanted = std::env::var("WGCONV_DEVICE").unwrap_or_else(|_| "gpu".into());
+    Device::select(&wanted).expect("the tests need a Vulkan driver")
+}
+
+/// As [`device`], for tests of what only an adapter does.
+pub fn gpu() -> gpu::Device {
+    match device() {
+        Device::Gpu(device) => device,
+        Device::Cpu => panic!("WGCONV_DEVICE names the CPU reference, and this test needs an adapter"),
+    }
 }
 
 /// The outputs with one kernel preferred wherever it accepts; `None` where it is not used at all. Outputs start as NaN.
 pub fn run_preferring(
-    device: &Device,
+    device: &gpu::Device,
     graph: &Graph,
     inputs: &BTreeMap<String, Tensor>,
     preferred: &str,

@@ -82,8 +82,7 @@ pub fn networks(size: usize) -> Vec<(String, Model)> {
 
 /// Models that Keras saved, from the folder `WGCONV_MODELS` (default `../shared/models`).
 pub fn saved_by_keras() -> Vec<(String, Model)> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    let mut open = vec![std::env::var_os("WGCONV_MODELS").map_or(default, PathBuf::from)];
+    let mut open: Vec<PathBuf> = crate::shared_data::models("").into_iter().collect();
     let mut models = Vec::new();
     while let Some(folder) = open.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
