@@ -13,13 +13,12 @@ use super::{Failure, OnDevice, Stored, make_folders, print, progress};
 use crate::bench::{
     Budget, Comparison, SuiteReport, bench_cold, bench_kernels, bench_model, bench_models, first_output,
 };
-use crate::gpu;
-use crate::session::{Device, Options, Session};
+use crate::session::{Options, Session};
 use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    /// A .keras, .h5 or .onnx file, or `zoo:NAME` with options; not with --suite.
+    /// A .keras, .h5, .onnx or .tflite file, or `zoo:NAME` with options; not with --suite.
     #[arg(value_name = "MODEL", required_unless_present_any = ["suite", "first_output"], conflicts_with = "suite")]
     model: Option<String>,
     #[command(flatten)]
@@ -31,35 +30,35 @@ pub(super) struct BenchArgs {
     #[command(flatten)]
     stored: Stored,
     /// Runs of MODEL to time, after two to warm up.
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", conflicts_with = "suite")]
     runs: usize,
     /// Time a suite.
     #[arg(long, value_enum)]
     suite: Option<Suite>,
     /// Suites: only what has this in its name.
-    #[arg(long, default_value = "", value_name = "PART")]
+    #[arg(long, default_value = "", value_name = "PART", conflicts_with = "model")]
     filter: String,
     /// The suite `kernels`: only the kernels that a plan takes by itself.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "model")]
     defaults: bool,
-    /// Suites: time for each row.
-    #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = seconds)]
+    /// The suites `kernels` and `models`: time for each row.
+    #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = seconds, conflicts_with = "model")]
     seconds: f64,
     /// The suite `cold`: processes for each state of the caches.
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value_t = 5, value_name = "N", conflicts_with = "model")]
     starts: usize,
     /// Print the report as JSON, or write it to a file.
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     json: Option<Option<PathBuf>>,
     /// Suites: compare with a report that --json wrote earlier; exit 1 when a row is slower by more than noise.
-    #[arg(long, value_name = "FILE", requires = "suite")]
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     compare: Option<PathBuf>,
     /// What --compare takes for noise in any case; the spread of the measurements may widen it.
-    #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = percent, requires = "compare")]
     noise: f64,
     /// Suites: write the report as one HTML file, with sortable tables and the device's roofline, or as a table in Markdown where
     /// the file ends in .md.
-    #[arg(long, value_name = "FILE", requires = "suite")]
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     report: Option<PathBuf>,
     /// What the processes do that the suite `cold` starts: run a network of the suites once, and say so.
     #[arg(long, value_name = "NETWORK", hide = true, conflicts_with_all = ["suite", "model"])]
@@ -112,6 +111,16 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         (Some(_), _) if args.stored.precision() != Precision::F32 => {
             Err("a suite times kernels stored as f32; --dtype is for models".into())
         }
+        (Some(_), _) if args.inputs.given() => {
+            Err("a suite has inputs of its own; --input, --input-shape and --batch are for models".into())
+        }
+        (Some(Suite::Kernels), _) if args.tuning.any() => {
+            Err("the suite `kernels` times every kernel, whatever a table says; --tuning is for models and networks"
+                .into())
+        }
+        (Some(Suite::Models | Suite::Cold), _) if args.defaults => {
+            Err("--defaults is for the suite `kernels`; networks run by the kernels that plans take anyway".into())
+        }
         (Some(suite), _) => run_suite(args, suite),
         (None, Some(model)) => run_model(args, &ModelArg { model: model.clone() }),
         (None, None) => Err("either MODEL or --suite is needed".into()),
@@ -121,17 +130,15 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
 fn run_model(args: &BenchArgs, model: &ModelArg) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let source = model.source()?;
-    let Ready { graph, inputs, .. } = args.inputs.read(model, &source, args.stored.precision())?;
+    let Ready { graph, inputs, .. } = args.inputs.read(model, &source, args.stored.precision())?.filled()?;
     let parse = start.elapsed();
     let start = Instant::now();
     let device = args.device.open()?;
     let device_time = start.elapsed();
     let session = Session::new(graph, device, args.tuning.apply(args.stored.options()));
     let bar = progress::bar("timing runs");
-    let report = bench_model(&model.model, &session, &inputs, args.runs, (parse, device_time), |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })?;
+    let times = (parse, device_time);
+    let report = bench_model(&model.model, &session, &inputs, args.runs, times, progress::moves(&bar))?;
     bar.finish_and_clear();
     show(args, &report.to_string(), &report)?;
     Ok(ExitCode::SUCCESS)
@@ -141,13 +148,12 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
     let budget = Budget { each: Duration::from_secs_f64(args.seconds), ..Budget::default() };
     let bar = progress::bar("starting");
     let seen = |done: usize, total: usize, name: &str| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
+        progress::moves(&bar)(done, total);
         bar.set_message(name.to_string());
     };
     // A file that cannot be compared with should not show itself after the work.
     let earlier = args.compare.as_ref().map(|file| SuiteReport::read(file, suite.name())).transpose()?;
-    let device = gpu_device(args)?;
+    let device = args.device.open_gpu("suites run")?;
     let filter = &args.filter;
     let report = match suite {
         Suite::Kernels => bench_kernels(&device, filter, args.defaults, budget, seen)?,
@@ -157,6 +163,7 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
             let child = |network: &str| {
                 let mut command = Command::new(&program);
                 command.args(["bench", "--first-output", network, "--device", &args.device.device]);
+                command.args(args.tuning.again());
                 command
             };
             bench_cold(&device, filter, args.starts, child, seen)?
@@ -181,13 +188,6 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
             Err(format!("{} rows are slower than noise explains", compared.regressions()).into())
         }
         _ => Ok(ExitCode::SUCCESS),
-    }
-}
-
-fn gpu_device(args: &BenchArgs) -> Result<gpu::Device, Failure> {
-    match args.device.open()? {
-        Device::Gpu(device) => Ok(device),
-        Device::Cpu => Err("kernels run on a GPU device, and the CPU reference has none".into()),
     }
 }
 

@@ -20,28 +20,29 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     stored: Stored,
     /// Multiply every tolerance by this.
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = factor)]
     tolerance_scale: f64,
     #[command(flatten)]
     output: Output,
 }
 
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if factor > 0.0 && f64::is_finite(factor) => Ok(factor),
+        _ => Err("is not a number above 0".into()),
+    }
+}
+
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
-    let Ready { graph, inputs, .. } = args.inputs.read(&args.model, &model, args.stored.precision())?;
-    let device = match args.device.device.as_str() {
-        // Comparing the reference with itself shows nothing.
-        "auto" => Device::select("gpu")?,
-        _ => args.device.open()?,
-    };
-    let session = Session::new(graph, device, args.stored.options());
+    let Ready { graph, inputs, .. } = args.inputs.read(&args.model, &model, args.stored.precision())?.filled()?;
+    // Comparing the reference with itself shows nothing.
+    let device = args.device.open_gpu("steps are checked")?;
+    let session = Session::new(graph, Device::Gpu(device), args.stored.options());
     let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();
     let compiled = session.compile(&types)?;
     let bar = progress::bar("checking steps");
-    let checked = compiled.check(&inputs, args.tolerance_scale, |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })?;
+    let checked = compiled.check(&inputs, args.tolerance_scale, progress::moves(&bar))?;
     bar.finish_and_clear();
     let text = match (&checked.first_failure, &checked.closest) {
         (Some(failure), _) => format!(

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::source::{ModelArg, Source};
+use super::source::{Kind, ModelArg, Source};
 use super::{Failure, Output, make_folders};
 use crate::export::onnx::{OnnxOptions, rewrite_onnx, write_onnx};
 use crate::export::{Format, write_model};
@@ -42,6 +42,21 @@ pub(super) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
     if format != Format::Onnx && options != OnnxOptions::default() {
         return Err("--batch and --external-data are about written .onnx files".into());
     }
+    match (args.model.kind(), format) {
+        (Kind::Tflite, _) => args.model.needs_layers()?,
+        (Kind::Onnx, _) if args.weights.is_some() => {
+            return Err(format!("{}: weights go into models of layers", args.model.model).into());
+        }
+        (Kind::Onnx, Format::Keras | Format::WeightsH5) => {
+            return Err(format!(
+                "{}: an ONNX file holds ops, not layers, and Keras's files are made of layers; write .onnx or \
+                 .safetensors, or convert from the Keras model it came from",
+                args.model.model
+            )
+            .into());
+        }
+        _ => {}
+    }
     let source = args.model.source()?;
     let (weights, parameters, notes) = match &source {
         Source::Layers(model) => {
@@ -55,27 +70,16 @@ pub(super) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
             };
             (model.weights().len(), model.parameters(), notes)
         }
-        Source::Tflite(_) => return Err(args.model.without_layers()),
+        Source::Tflite(_) => return Err(format!("{}: a TFLite file is not converted", args.model.model).into()),
         Source::Onnx(model) => {
-            if args.weights.is_some() {
-                return Err(format!("{}: weights go into models of layers", args.model.model).into());
-            }
             let weights = model.weights()?;
             let parameters = weights.iter().map(|(_, tensor)| tensor.shape().elements()).sum();
             make_folders([args.path.as_path()])?;
             let notes = match format {
                 Format::Onnx => rewrite_onnx(&args.path, model, &options)?,
-                Format::Safetensors => {
+                _ => {
                     write_safetensors(&args.path, &weights, Some(("format", "wgconv")))?;
                     vec!["weights only, under ONNX's names and in its layout".into()]
-                }
-                Format::Keras | Format::WeightsH5 => {
-                    return Err(format!(
-                        "{}: an ONNX file holds ops, not layers, and Keras's files are made of layers; write .onnx or \
-                         .safetensors, or convert from the Keras model it came from",
-                        args.model.model
-                    )
-                    .into());
                 }
             };
             (weights.len(), parameters, notes)

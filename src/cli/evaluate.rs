@@ -36,7 +36,7 @@ pub(super) struct EvaluateArgs {
 pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let model = args.model.load()?;
     let (loss, metrics) = (args.measure.loss()?, args.measure.metrics()?);
-    let samples = args.samples.open(&args.model.model, &model, loss, Augment::default())?;
+    let (samples, _) = args.samples.open(&args.model.model, &model, loss, Augment::default())?;
     let settings = Settings::new(&model, loss, Optimizer::sgd());
     let device = args.device.open()?;
     let mut trainer = Trainer::with_options(&model, device, settings, args.stored.options())?;

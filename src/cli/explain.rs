@@ -10,7 +10,7 @@ use serde_json::json;
 use super::inputs::InputArgs;
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
-use super::{Failure, OnDevice, Output, Stored};
+use super::{Failure, OnDevice, Output, Stored, make_folder};
 use crate::kernels::{DeviceClass, DeviceTraits};
 use crate::passes::{FoldCache, Note, optimize, specialize};
 use crate::plan::{Action, Plan, Step};
@@ -177,7 +177,7 @@ fn write_steps(text: &mut String, plan: &Plan, tuned: &[Option<&TunedCase>]) -> 
 
 /// Writes every distinct shader of a plan as `<stem>_<number>.wgsl`.
 fn write_shaders(plan: &Plan, folder: &Path) -> Result<usize, Failure> {
-    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    make_folder(folder)?;
     let mut written: Vec<String> = Vec::new();
     for action in plan.steps.iter().flat_map(|step| &step.actions) {
         let Action::Dispatch { dispatch, .. } = action else { continue };

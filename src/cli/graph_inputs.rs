@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Failure;
-use super::inputs::{Reader, named};
+use super::inputs::{Inputs, Reader, all_or_none, named, once};
 use super::source::Source;
 use crate::graph::Graph;
-use crate::tensor::{Precision, Tensor};
-
-type Inputs = BTreeMap<String, Tensor>;
+use crate::tensor::Precision;
 
 /// Reads `[NAME=]FILE` arguments and builds the graph for their shapes, and for those of `NAME=1,3,224,224` arguments. An open
-/// first axis is the batch; inputs that are not given are waves between -1 and 1.
+/// first axis is the batch.
 pub(super) fn read(
     source: &Source,
     files: &[String],
@@ -30,16 +28,12 @@ pub(super) fn read(
         let shape = known.get(*name).map_or(own.clone(), |sizes| sizes.iter().copied().map(Some).collect());
         let tensor = reader.read(name, &shape, Path::new(file))?;
         known.insert(name.to_string(), tensor.shape().to_vec());
-        inputs.insert(name.to_string(), tensor);
+        once("input", &mut inputs, name, tensor)?;
     }
     let graph = source.graph(&known, &inputs, precision)?;
+    all_or_none(&graph, &inputs)?;
+    // What an op had to know before is part of the graph already.
     inputs.retain(|name, _| graph.inputs().iter().any(|&id| graph.value(id).name == *name));
-    for &id in graph.inputs() {
-        let value = graph.value(id);
-        inputs
-            .entry(value.name.clone())
-            .or_insert_with(|| Tensor::from_fn(value.ty.shape.clone(), |i| (i as f32 * 0.618_034).sin()));
-    }
     Ok((graph, inputs))
 }
 
@@ -50,7 +44,7 @@ pub(super) fn sizes(names: &[&str], arguments: &[String]) -> Result<BTreeMap<Str
         let (position, list) = named("input", names, argument)?;
         let list: Result<Vec<usize>, _> = list.split(',').map(|size| size.trim().parse()).collect();
         let list = list.map_err(|e| format!("`{argument}`: {e}; sizes are written as NAME=1,3,224,224"))?;
-        sizes.insert(names[position].to_string(), list);
+        once("--input-shape of", &mut sizes, names[position], list)?;
     }
     Ok(sizes)
 }

@@ -21,16 +21,16 @@ pub(super) struct InputArgs {
     /// ONNX and TFLite models: sizes of an input whose axes are open.
     #[arg(long = "input-shape", value_name = "NAME=1,3,224,224")]
     shapes: Vec<String>,
-    /// Batch size; as a rule that of the inputs, 1 without inputs.
+    /// Batch size; as a rule that of the inputs, 1 without inputs. An array of one sample is repeated.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     #[command(flatten)]
     pictures: PictureArgs,
 }
 
-type Inputs = BTreeMap<String, Tensor>;
+pub(super) type Inputs = BTreeMap<String, Tensor>;
 
-/// A graph and what goes into it.
+/// A graph and what goes into it: all of its inputs, or none yet.
 pub(super) struct Ready {
     pub graph: Graph,
     pub inputs: Inputs,
@@ -79,6 +79,11 @@ impl Reader<'_> {
 }
 
 impl InputArgs {
+    /// Whether anything was said about inputs.
+    pub(super) fn given(&self) -> bool {
+        self.any() || !self.shapes.is_empty() || self.batch.is_some()
+    }
+
     /// Whether any input was given.
     pub(super) fn any(&self) -> bool {
         !self.files.is_empty()
@@ -96,6 +101,11 @@ impl InputArgs {
         }
     }
 
+    /// The batch size that was asked for.
+    pub(super) fn batch(&self) -> Option<usize> {
+        self.batch
+    }
+
     /// Sizes of an input as --input-shape gives them.
     pub(super) fn shapes(&self) -> &[String] {
         &self.shapes
@@ -106,7 +116,7 @@ impl InputArgs {
         Reader { args: &self.pictures, model: &model.model, otherwise: source.layout(), preprocess: None }
     }
 
-    /// Reads all inputs and builds the graph for their shapes. Inputs that are not given are waves between -1 and 1.
+    /// Reads all inputs that are given and builds the graph for their shapes.
     /// The graph will be stored with a precision, which must be enough for it.
     pub(super) fn read(&self, model: &ModelArg, source: &Source, precision: Precision) -> Result<Ready, Failure> {
         let mut reader = self.reader(model, source);
@@ -123,7 +133,7 @@ impl InputArgs {
         };
         let preprocess = reader.preprocess;
         if preprocess.is_none() && self.pictures.scale_of_arrays()? != 1.0 {
-            return Err("--scale is for pictures, and none is given; arrays are taken as they are".into());
+            return Err("--scale is for pictures, and none is given; it takes arrays as they are".into());
         }
         Ok(Ready { graph, inputs, preprocess })
     }
@@ -141,9 +151,7 @@ impl InputArgs {
                 let takes = format!("input `{}` takes {} (the batch first)", spec.name, shape.len());
                 return Err(format!("{file}: {is} has {rank} axes; {takes}").into());
             }
-            if tensors.insert(spec.name.clone(), tensor).is_some() {
-                return Err(format!("input `{}` is given twice", spec.name).into());
-            }
+            once("input", &mut tensors, &spec.name, tensor)?;
         }
         let given = tensors.values().map(|tensor| tensor.shape().first().copied().unwrap_or(1)).max();
         let batch = self.batch.or(given).unwrap_or(1);
@@ -152,18 +160,50 @@ impl InputArgs {
         }
         let shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape()[1..].to_vec())).collect();
         let graph = model.graph_for(batch, &shapes)?;
-        if !tensors.is_empty() && tensors.len() < graph.inputs().len() {
-            return Err(format!("inputs are missing: {}", graph.input_list()).into());
-        }
-        for &id in graph.inputs() {
-            let value = graph.value(id);
-            tensors
-                .entry(value.name.clone())
-                .or_insert_with(|| Tensor::from_fn(value.ty.shape.clone(), |i| (i as f32 * 0.618_034).sin()));
-        }
+        all_or_none(&graph, &tensors)?;
         Ok((graph, tensors))
     }
 }
+
+impl Ready {
+    /// Gives inputs that are not given waves between -1 and 1.
+    pub(super) fn filled(mut self) -> Result<Ready, Failure> {
+        for value in self.graph.inputs().iter().map(|&id| self.graph.value(id)) {
+            if !self.inputs.contains_key(&value.name) {
+                let count = value.ty.shape.elements();
+                let mut waves: Vec<f32> = Vec::new();
+                waves
+                    .try_reserve_exact(count)
+                    .map_err(|_| format!("there is no memory for input `{}` {}", value.name, value.ty))?;
+                waves.extend((0..count).map(|i| (i as f32 * 0.618_034).sin()));
+                self.inputs.insert(value.name.clone(), Tensor::from_f32(value.ty.shape.clone(), waves)?);
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Fails when some inputs of a graph are given and others are not.
+pub(super) fn all_or_none(graph: &Graph, given: &Inputs) -> Result<(), Failure> {
+    let values = graph.inputs().iter().map(|&id| graph.value(id));
+    let missing: Vec<String> = values
+        .filter(|value| !given.contains_key(&value.name))
+        .map(|value| format!("`{}` {}", value.name, value.ty))
+        .collect();
+    match given.is_empty() || missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("inputs are missing: {}", missing.join(", ")).into()),
+    }
+}
+
+/// Notes what was given for an input or output, which must be the first time.
+pub(super) fn once<T>(kind: &str, given: &mut BTreeMap<String, T>, name: &str, value: T) -> Result<(), Failure> {
+    match given.insert(name.to_string(), value) {
+        Some(_) => Err(format!("{kind} `{name}` is given twice").into()),
+        None => Ok(()),
+    }
+}
+
 /// The position among `names` that a `[NAME=]VALUE` argument is about, and the value; the name may be left out when there is
 /// one. `kind` says what is named, for the error.
 pub(super) fn named<'a>(kind: &str, names: &[&str], argument: &'a str) -> Result<(usize, &'a str), Failure> {

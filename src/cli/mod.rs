@@ -28,7 +28,7 @@ mod tuning;
 
 use std::error::Error;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -36,7 +36,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::session::Options;
 use crate::tensor::Precision;
 
-use crate::gpu::cache_folder;
+use crate::gpu::{self, cache_folder};
 use crate::session::Device;
 
 /// Convolutional networks on any GPU through wgpu, with Keras's numbers.
@@ -59,7 +59,7 @@ enum Verb {
     Check(check::CheckArgs),
     /// Show passes applied and refused, the kernel of every step, buffers and peak memory.
     Explain(explain::ExplainArgs),
-    /// Write a model for other programs: .keras or .weights.h5 for Keras 3, .safetensors.
+    /// Write a model for other programs: .keras or .weights.h5 for Keras 3, .onnx, .safetensors.
     Convert(convert::ConvertArgs),
     /// Train a model on arrays or a folder of pictures.
     Train(Box<train::TrainArgs>),
@@ -125,11 +125,15 @@ type Failure = Box<dyn Error>;
 impl OnDevice {
     /// Opens the device, with the user's cache of what its driver makes of shaders.
     fn open(&self) -> Result<Device, Failure> {
-        let device = Device::select(&self.device)?;
-        Ok(match cache_folder() {
-            Some(folder) => device.cached_in(&folder),
-            None => device,
-        })
+        open(&self.device)
+    }
+
+    /// Opens the device for what only a GPU does: `auto` is an adapter or nothing then.
+    fn open_gpu(&self, what: &str) -> Result<gpu::Device, Failure> {
+        match open(if self.device == "auto" { "gpu" } else { &self.device })? {
+            Device::Gpu(device) => Ok(device),
+            Device::Cpu => Err(format!("{what} on a GPU device, and --device cpu is the CPU reference").into()),
+        }
     }
 
     /// Opens the device while `work` goes on.
@@ -142,6 +146,14 @@ impl OnDevice {
             Ok((device, done))
         })
     }
+}
+
+fn open(device: &str) -> Result<Device, Failure> {
+    let device = Device::select(device)?;
+    Ok(match cache_folder() {
+        Some(folder) => device.cached_in(&folder),
+        None => device,
+    })
 }
 
 impl Output {
@@ -164,10 +176,17 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Makes the folders of files that will be written, so that a missing one does not show itself after the work.
 fn make_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), Failure> {
-    for folder in files.into_iter().filter_map(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    }
-    Ok(())
+    let folders = files.into_iter().filter_map(Path::parent);
+    folders.filter(|folder| !folder.as_os_str().is_empty()).try_for_each(make_folder)
+}
+
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    Ok(std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?)
+}
+
+/// The file in a folder that an output is written to.
+fn output_file(folder: &Path, output: &str) -> PathBuf {
+    folder.join(format!("{}.npy", output.replace('/', "_")))
 }
 
 /// Runs the command line of this process.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answers::{Answers, Probabilities};
 use super::inputs::Reader;
 use super::source::Source;
-use super::{Failure, graph_inputs, progress};
+use super::{Failure, graph_inputs, output_file, progress};
 use crate::import::picture_files;
 use crate::session::{Device, Options, Session};
 use crate::tensor::{Tensor, write_npy};
@@ -134,13 +134,20 @@ fn flush(
     for (position, (file, _)) in pictures.iter().enumerate() {
         let mut line = vec![];
         for (name, output) in &outputs {
-            if output.shape().first() != Some(&batch) {
-                let shape = output.shape();
-                return Err(format!("output `{name}` {shape} has no batch axis of {batch}; use --batch-size 1").into());
-            }
-            let all = output.f32s()?;
-            let values = &all[all.len() / batch * position..all.len() / batch * (position + 1)];
-            line.push(answer(job, &current, file, name, &output.shape()[1..], values)?);
+            let (all, shape) = (output.f32s()?, output.shape());
+            let (shape, values) = match shape.first() {
+                Some(&first) if first == batch => {
+                    let each = all.len() / batch;
+                    (&shape[1..], &all[each * position..each * (position + 1)])
+                }
+                // What is no batch is of all pictures together.
+                _ if batch == 1 => (&shape[..], all),
+                _ => {
+                    let says = format!("output `{name}` {shape} has no batch axis of {batch}");
+                    return Err(format!("{says}; use --batch-size 1").into());
+                }
+            };
+            line.push(answer(job, &current, file, name, shape, values)?);
         }
         print(bar, &json!({ "file": file, "outputs": line }))?;
         bar.inc(1);
@@ -160,8 +167,8 @@ fn answer(
 ) -> Result<Value, Failure> {
     let written = match job.outputs {
         Some(folder) => {
-            let stem = file.file_name().unwrap_or_default().to_string_lossy();
-            let path = folder.join(format!("{stem}.{}.npy", name.replace('/', "_")));
+            let picture = file.file_name().unwrap_or_default().to_string_lossy();
+            let path = output_file(folder, &format!("{picture}.{name}"));
             write_npy(&path, &Tensor::from_f32(shape.to_vec(), values.to_vec())?)?;
             Some(path)
         }

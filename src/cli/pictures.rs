@@ -25,7 +25,7 @@ pub(super) struct PictureArgs {
     /// How pixels are computed when the size changes: bilinear (with antialiasing, as Pillow), bicubic or nearest.
     #[arg(long, value_name = "NAME", value_parser = word::<Interpolation>)]
     interpolation: Option<Interpolation>,
-    /// Factor for the inputs: for arrays as they are, for bytes 0 to 255 of pictures.
+    /// Factor for the bytes 0 to 255 of pictures; samples that are given as arrays by --x are multiplied by it, too.
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     scale: Option<f32>,
     /// Subtracted after the factor: one number, or one for each channel.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::pictures::PictureArgs;
 use super::samples::arrays_by_name;
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, Stored, make_folders, progress};
+use super::{Failure, OnDevice, Output, Stored, make_folder, make_folders, output_file, progress};
 use crate::error::TrainError;
 use crate::import::{Layout, PictureInput, Preprocess, picture_files};
 use crate::layers::Model;
@@ -45,7 +45,18 @@ pub(super) struct PredictArgs {
 }
 
 pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
+    if args.batch_size == 0 {
+        return Err("a batch of 0 samples is none".into());
+    }
     let model = args.model.load()?;
+    let single = args.save.extension().is_some_and(|ending| ending == "npy");
+    match model.outputs().len() {
+        1 if single => make_folders([args.save.as_path()])?,
+        outputs if single => {
+            return Err(format!("--save names a file, and the model has {outputs} outputs: name a folder").into());
+        }
+        _ => make_folder(&args.save)?,
+    }
     let samples: Box<dyn DataSource> = match &args.images {
         Some(folder) => Box::new(pictures(args, &model, folder)?),
         None => {
@@ -55,8 +66,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         }
     };
     let count = samples.len();
-    if count == 0 || args.batch_size == 0 {
-        return Err("there is nothing to predict".into());
+    if count == 0 {
+        return Err("there are no samples to predict for".into());
     }
     let first = samples.batch(&[0], 0)?.inputs;
     let shapes = first.iter().map(|(name, tensor)| (name.clone(), tensor.shape()[1..].to_vec())).collect();
@@ -77,16 +88,11 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
-    make_folders([args.save.as_path()])?;
-    let single = gathered.len() == 1 && args.save.extension().is_some_and(|ending| ending == "npy");
-    if !single {
-        std::fs::create_dir_all(&args.save).map_err(|e| format!("{}: {e}", args.save.display()))?;
-    }
     let (mut text, mut written) = (String::new(), Vec::new());
     for (name, (mut shape, values)) in gathered {
         shape[0] = count;
         let tensor = Tensor::from_f32(shape, values)?;
-        let path = if single { args.save.clone() } else { args.save.join(format!("{}.npy", name.replace('/', "_"))) };
+        let path = if single { args.save.clone() } else { output_file(&args.save, &name) };
         write_npy(&path, &tensor)?;
         text.push_str(&format!("`{name}` {} -> {}\n", tensor.shape(), path.display()));
         written.push(json!({ "name": name, "shape": tensor.shape(), "file": path }));

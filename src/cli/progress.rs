@@ -17,6 +17,14 @@ pub(super) fn bar(what: &str) -> ProgressBar {
     bar
 }
 
+/// What moves a bar as work proceeds.
+pub(super) fn moves(bar: &ProgressBar) -> impl Fn(usize, usize) + Sync {
+    |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    }
+}
+
 /// How long work may take before it shows a bar.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -34,8 +42,7 @@ pub(super) fn options(optimize: bool) -> Options {
         if bar.is_hidden() && started.get_or_init(Instant::now).elapsed() > PATIENCE {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
+        moves(&bar)(done, total);
         if done == total {
             bar.finish_and_clear();
         }

@@ -12,7 +12,7 @@ use super::inputs::{InputArgs, Ready};
 use super::picture_folder::{self, Job};
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
-use super::{Failure, OnDevice, Output, Stored, profile};
+use super::{Failure, OnDevice, Output, Stored, make_folder, output_file, profile};
 use crate::session::Session;
 use crate::tensor::write_npy;
 
@@ -56,9 +56,17 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let answers = args.answers.open()?;
     if let Some(folder) = &args.folder {
-        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        make_folder(folder)?;
     }
     if let Some(pictures) = args.inputs.folder() {
+        if args.inputs.batch().is_some() {
+            return Err(
+                "of a folder, so many pictures as --batch-size says are a batch; --batch is for single inputs".into()
+            );
+        }
+        if args.profile {
+            return Err("--profile times one run, and a folder of pictures is many; give one of them as --input".into());
+        }
         let job = Job {
             source: &model,
             shapes: args.inputs.shapes(),
@@ -96,7 +104,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             let label = class.label.as_ref().map_or(String::new(), |label| format!("  {label}"));
             writeln!(text, "  class {:>4}  {:.6}{label}", class.class, class.probability)?;
         }
-        let file = args.folder.as_ref().map(|folder| folder.join(format!("{}.npy", name.replace('/', "_"))));
+        let file = args.folder.as_ref().map(|folder| output_file(folder, name));
         if let Some(file) = &file {
             write_npy(file, tensor)?;
             writeln!(text, "  written to {}", file.display())?;

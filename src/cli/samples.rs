@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
-use super::inputs::named;
+use super::inputs::{named, once};
 use super::pictures::PictureArgs;
 use crate::import::Preprocess;
 use crate::layers::Model;
@@ -37,17 +37,20 @@ pub(super) struct SampleArgs {
 }
 
 impl SampleArgs {
-    /// Opens the samples for a model from `file`.
+    /// Opens the samples for a model from `file`, and says what becomes of pictures if they are some.
     pub(super) fn open(
         &self,
         file: &str,
         model: &Model,
         loss: Loss,
         augment: Augment,
-    ) -> Result<Box<dyn DataSource>, Failure> {
-        if let (Some(folder), Some(preprocess)) = (&self.images, self.preprocess(file)?) {
+    ) -> Result<(Box<dyn DataSource>, Option<Preprocess>), Failure> {
+        if let Some(folder) = &self.images {
+            let unit = Preprocess { scale: 1.0 / 255.0, ..Preprocess::default() };
+            let preprocess = self.pictures.preprocess(file, unit)?;
             let pictures = ImageFolder::open(folder, model, !loss.is_sparse())?;
-            return Ok(Box::new(pictures.preprocessed(preprocess)?.augmented(augment)));
+            let pictures = pictures.preprocessed(preprocess.clone())?.augmented(augment);
+            return Ok((Box::new(pictures), Some(preprocess)));
         }
         let weights = self.sample_weights.as_deref().map(read_npy).transpose()?;
         let mut arrays =
@@ -62,13 +65,7 @@ impl SampleArgs {
                 self.class_weights.iter().map(|text| parse(text).ok_or_else(|| wrong(text))).collect();
             arrays = arrays.class_weights(&weights?)?;
         }
-        Ok(Box::new(arrays))
-    }
-
-    /// What becomes of pictures for the model from `file`, if pictures are given.
-    pub(super) fn preprocess(&self, file: &str) -> Result<Option<Preprocess>, Failure> {
-        let unit = Preprocess { scale: 1.0 / 255.0, ..Preprocess::default() };
-        self.images.as_ref().map(|_| self.pictures.preprocess(file, unit)).transpose()
+        Ok((Box::new(arrays), None))
     }
 
     /// Arrays of another set with the same factor.
@@ -126,9 +123,7 @@ pub(super) fn arrays_by_name(
     for argument in files {
         let (position, file) = named(kind, names, argument)?;
         let name = names[position];
-        if tensors.insert(name.to_string(), read_npy(Path::new(file))?).is_some() {
-            return Err(format!("{kind} `{name}` is given twice").into());
-        }
+        once(kind, &mut tensors, name, read_npy(Path::new(file))?)?;
     }
     Ok(tensors)
 }

@@ -21,6 +21,14 @@ pub(super) struct ModelArg {
     pub model: String,
 }
 
+/// What a model is read as: by the ending of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Layers,
+    Onnx,
+    Tflite,
+}
+
 /// A model of layers, or a graph from a file without layers.
 pub(super) enum Source {
     Layers(Box<Model>),
@@ -106,16 +114,34 @@ fn onnx_graph(model: &OnnxModel, given: BTreeMap<String, Given>) -> Result<OnnxG
 impl ModelArg {
     /// Reads or builds a model of layers.
     pub(super) fn load(&self) -> Result<Model, Failure> {
+        self.needs_layers()?;
         match self.source()? {
             Source::Layers(model) => Ok(*model),
-            Source::Onnx(_) | Source::Tflite(_) => Err(self.without_layers()),
+            Source::Onnx(_) | Source::Tflite(_) => Err(format!("{}: the file has no layers", self.model).into()),
         }
     }
 
-    /// What to say where layers are needed and the file has none.
-    pub(super) fn without_layers(&self) -> Failure {
-        let can = "it can be summed up, run, checked, explained and timed";
-        format!("{}: an ONNX or TFLite file has no layers; {can}", self.model).into()
+    /// Fails for a file without layers, before it is read.
+    pub(super) fn needs_layers(&self) -> Result<(), Failure> {
+        let can = match self.kind() {
+            Kind::Layers => return Ok(()),
+            Kind::Onnx => {
+                "`summary`, `run`, `check`, `explain`, `tune` and `bench` take it, and `convert` makes .onnx and .safetensors of it"
+            }
+            Kind::Tflite => "`summary`, `run`, `check`, `explain`, `tune` and `bench` take it",
+        };
+        Err(format!("{}: an ONNX or TFLite file has no layers, and layers are needed here; {can}", self.model).into())
+    }
+
+    /// What the argument names.
+    pub(super) fn kind(&self) -> Kind {
+        let ending = Path::new(&self.model).extension().map(|ending| ending.to_ascii_lowercase()).unwrap_or_default();
+        match ending.to_str() {
+            Some(_) if self.model.starts_with("zoo:") => Kind::Layers,
+            Some("onnx") => Kind::Onnx,
+            Some("tflite") => Kind::Tflite,
+            _ => Kind::Layers,
+        }
     }
 
     /// Reads or builds a model of any kind.
@@ -124,11 +150,10 @@ impl ModelArg {
             return Ok(Source::Layers(Box::new(zoo::build(name)?)));
         }
         let path = Path::new(&self.model);
-        let ending = path.extension().map(|ending| ending.to_ascii_lowercase()).unwrap_or_default();
-        match ending.to_str() {
-            Some("onnx") => Ok(Source::Onnx(Box::new(read_onnx(path)?))),
-            Some("tflite") => Ok(Source::Tflite(Box::new(read_tflite(path)?))),
-            _ => Ok(Source::Layers(Box::new(read_model(path)?))),
-        }
+        Ok(match self.kind() {
+            Kind::Onnx => Source::Onnx(Box::new(read_onnx(path)?)),
+            Kind::Tflite => Source::Tflite(Box::new(read_tflite(path)?)),
+            Kind::Layers => Source::Layers(Box::new(read_model(path)?)),
+        })
     }
 }

@@ -185,7 +185,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         model.get_layer(name).ok_or_else(|| format!("the model has no layer `{name}` to freeze"))?.set_trainable(false);
     }
     let augment = Augment { flip: args.way.flip, shift: args.way.shift, normalize: None, seed: args.seed };
-    let all = args.samples.open(&args.model.model, &model, loss, augment)?;
+    let (all, preprocess) = args.samples.open(&args.model.model, &model, loss, augment)?;
     let parts = args.validation_split.map(|share| split(all.as_ref(), share)).transpose()?;
     let other = match args.x_val.is_empty() {
         true => None,
@@ -220,7 +220,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     }
     let saved = args.save.as_ref().map(|path| model.save(path)).transpose()?;
     let keras = args.save.as_ref().filter(|path| path.extension().is_some_and(|ending| ending == "keras"));
-    if let (Some(path), Some(preprocess)) = (keras, args.samples.preprocess(&args.model.model)?) {
+    if let (Some(path), Some(preprocess)) = (keras, preprocess) {
         // Pictures then go into the trained model as they went into its training.
         preprocess.write(&Preprocess::path_beside(path))?;
     }

@@ -11,7 +11,7 @@ use super::inputs::InputArgs;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
 use crate::passes::{FoldCache, optimize, specialize};
-use crate::session::{CheckedAgainst, Device, TunedCase, TuningTable, tune};
+use crate::session::{CheckedAgainst, TunedCase, TuningTable, tune};
 use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
@@ -35,9 +35,7 @@ pub(super) struct TuneArgs {
 pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
     let model = args.model.source()?;
     let graph = args.inputs.read(&args.model, &model, Precision::F32)?.graph;
-    let Device::Gpu(device) = Device::select(&args.device.device)? else {
-        return Err("kernels are tuned on a GPU device, and the CPU reference has none".into());
-    };
+    let device = args.device.open_gpu("kernels are tuned")?;
     let path = args.out.clone().map_or_else(|| TuningTable::default_path(&device), Ok)?;
     // What somebody else wrote, or meant for another device, is not ours to replace.
     let mut table = TuningTable::open(&path, &device, args.out.is_none())?;
@@ -47,10 +45,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
     let (graph, _) = optimize(graph, &FoldCache::default())?;
     let (graph, _) = specialize(graph, device.traits())?;
     let bar = progress::bar("measuring kernels");
-    let measured = tune(&graph, &device, &mut table, &|done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    });
+    let measured = tune(&graph, &device, &mut table, &progress::moves(&bar));
     bar.finish_and_clear();
     table.write(&path)?;
     let measured = measured?;

@@ -1,5 +1,6 @@
 //! The --tuning arguments: whether plans take kernels that were measured to be the fastest.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -26,7 +27,31 @@ enum When {
     On,
 }
 
+impl When {
+    fn name(self) -> &'static str {
+        match self {
+            When::Off => "off",
+            When::Cached => "cached",
+            When::On => "on",
+        }
+    }
+}
+
 impl TuningArgs {
+    /// Whether anything but the fixed order of kernels was asked for.
+    pub(super) fn any(&self) -> bool {
+        self.tuning != When::Off
+    }
+
+    /// These arguments again, for a process that does the work.
+    pub(super) fn again(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["--tuning".into(), self.tuning.name().into()];
+        if let Some(file) = &self.tuning_file {
+            arguments.extend(["--tuning-file".into(), file.into()]);
+        }
+        arguments
+    }
+
     /// Session options with these.
     pub(super) fn apply(&self, options: Options) -> Options {
         let tuning = match self.tuning {

@@ -47,9 +47,9 @@ pub enum TuningError {
         /// What is here.
         expected: String,
     },
-    /// The system names no folder for caches.
+    /// There is no folder for caches.
     #[error(
-        "this system names no folder for caches (XDG_CACHE_HOME or HOME); name a file for the table of tuned kernels"
+        "there is no folder for caches (WGCONV_CACHE is `off`, or neither HOME nor XDG_CACHE_HOME names one); let WGCONV_CACHE name a folder, or name a file for the table of tuned kernels (`Options::tuning_file`, --tuning-file, or --out of `tune`)"
     )]
     NoFolder,
 }

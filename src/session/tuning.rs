@@ -113,7 +113,7 @@ impl TuningTable {
     /// Where the table of a device lies as a rule: in the user's folder for caches, one file for each adapter and driver.
     ///
     /// # Errors
-    /// [`TuningError::NoFolder`] when the system names none.
+    /// [`TuningError::NoFolder`] when the system names none, or `WGCONV_CACHE` is `off`.
     pub fn default_path(device: &gpu::Device) -> Result<PathBuf, TuningError> {
         let summary = device.summary();
         let text = format!("{} {} {}", summary.name, summary.backend, summary.driver).to_lowercase();
