@@ -9,7 +9,8 @@ use crate::tensor::Tensor;
 /// Runs a graph. `inputs` are by name; the outputs come in the graph's order.
 ///
 /// # Errors
-/// [`GraphError::Input`] when an input is missing, unknown or of another type than the graph was built for.
+/// [`GraphError::Input`] when an input is missing, unknown or of another type than the graph was built for,
+/// [`GraphError::UnknownValue`] when an output is no value of the graph.
 pub fn run(graph: &Graph, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Tensor>, GraphError> {
     run_with(graph, inputs, |_, _| {})
 }
@@ -23,6 +24,7 @@ pub fn run_with(
     inputs: &BTreeMap<String, Tensor>,
     mut seen: impl FnMut(&Node, &[Tensor]),
 ) -> Result<Vec<Tensor>, GraphError> {
+    graph.check_outputs()?;
     check_inputs(graph, inputs)?;
     let mut values: Vec<Option<Tensor>> = graph
         .values()

@@ -50,6 +50,14 @@ pub enum GraphError {
         /// What was wrong, and what would work.
         what: String,
     },
+    /// Two inputs or two outputs go by one name, by which they are given and taken.
+    #[error("two {kind}s of the graph are called `{name}`; give each a name of its own")]
+    SameName {
+        /// Inputs or outputs: `input` or `output`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
     /// A graph without outputs computes nothing.
     #[error("the graph has no outputs; name at least one with `Graph::output`")]
     NoOutputs,

@@ -176,9 +176,8 @@ impl Device {
         let lost = Arc::new(Mutex::new(None));
         let slot = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                lock(&slot).get_or_insert(message);
-            }
+            let why = if message.is_empty() { format!("{reason:?}") } else { message };
+            lock(&slot).get_or_insert(why);
         });
         Ok(Device::from_parts(device, queue, checks, lost, failure))
     }

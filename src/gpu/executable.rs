@@ -1,6 +1,6 @@
 //! A plan made ready on a device: buffers, pipelines, bind groups and one parameter buffer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -42,6 +42,13 @@ pub struct Bound {
     pub(super) steps: Vec<Vec<BoundAction>>,
 }
 
+/// A dispatch of a plan, what it binds, and where its parameters lie.
+struct Work<'a> {
+    dispatch: &'a Dispatch,
+    resources: &'a [Resource],
+    offset: u32,
+}
+
 pub(super) enum BoundAction {
     CopyToImage { buffer: wgpu::Buffer, offset: u64, texture: wgpu::Texture, image: Image, texels: u32 },
     Copy { source: (wgpu::Buffer, u64), target: (wgpu::Buffer, u64), bytes: u64 },
@@ -62,16 +69,15 @@ impl Executable {
         weights: &SharedWeights,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Executable, GpuError> {
-        let work: Vec<(&Dispatch, &[Resource])> = plan
-            .steps
-            .iter()
-            .flat_map(|step| &step.actions)
-            .filter_map(|action| match action {
-                Action::Dispatch { dispatch, resources } => Some((dispatch, resources.as_slice())),
-                _ => None,
-            })
-            .collect();
-        let dispatches: Vec<&Dispatch> = work.iter().map(|(dispatch, _)| *dispatch).collect();
+        let mut work: Vec<Work<'_>> = Vec::new();
+        let mut offset = 0;
+        for action in plan.steps.iter().flat_map(|step| &step.actions) {
+            if let Action::Dispatch { dispatch, resources } = action {
+                work.push(Work { dispatch, resources, offset });
+                offset += params_bytes(dispatch) as u32;
+            }
+        }
+        let dispatches: Vec<&Dispatch> = work.iter().map(|work| work.dispatch).collect();
         let configurations: Vec<String> = dispatches.iter().map(|dispatch| dispatch.configuration()).collect();
         let missing = device.missing(&configurations);
         let (send, finished) = mpsc::channel();
@@ -99,7 +105,7 @@ impl Executable {
     /// Dispatches every pipeline once as it comes in, and waits until the device has done so.
     fn touch_all(
         &self,
-        work: &[(&Dispatch, &[Resource])],
+        work: &[Work<'_>],
         total: usize,
         finished: mpsc::Receiver<(usize, Arc<Pipeline>)>,
         progress: &(dyn Fn(usize, usize) + Sync),
@@ -111,9 +117,8 @@ impl Executable {
         loop {
             match finished.recv_timeout(PATIENCE) {
                 Ok((position, pipeline)) => {
-                    if let Some((dispatch, resources)) = work.get(position) {
-                        let offset = work.iter().take(position).map(|(earlier, _)| params_bytes(earlier)).sum::<u64>();
-                        self.touch(dispatch, resources, &pipeline, offset as u32)?;
+                    if let Some(work) = work.get(position) {
+                        self.touch(work, &pipeline)?;
                         touched += 1;
                         let done = done.clone();
                         self.device.shared.queue.on_submitted_work_done(move || {
@@ -192,10 +197,8 @@ impl Executable {
     /// Dispatches one workgroup of a pipeline, on whatever is in the plan's own buffers: every run writes what it reads.
     fn touch(
         &self,
-        dispatch: &Dispatch,
-        resources: &[Resource],
+        &Work { dispatch, resources, offset }: &Work<'_>,
         pipeline: &Arc<Pipeline>,
-        offset: u32,
     ) -> Result<(), GpuError> {
         let mut images = self.images.clone();
         for action in self.plan.steps.iter().flat_map(|step| &step.actions) {
@@ -234,14 +237,27 @@ impl Executable {
 
     /// Ties the plan to the caller's own buffers; the run then never copies through the host.
     ///
-    /// Buffers need `STORAGE`, and `COPY_SRC` (inputs) or `COPY_DST` (outputs); their size is that of the tensor rounded
-    /// up to a multiple of 16 bytes.
+    /// Buffers need `STORAGE`, and `COPY_SRC` (inputs) or `COPY_DST` (outputs); those that a kernel reads as uniform, such as small
+    /// filters, `UNIFORM` as well, and outputs that are copied from `COPY_SRC`: to the host by [`Executable::start`], to images, or
+    /// to another output of the same value. Their size is that of the tensor rounded up to a multiple of 16 bytes.
+    /// [`Device::tensor_buffer`] makes buffers that have it all.
     ///
     /// # Errors
-    /// [`GpuError::Binding`] when a buffer is missing, too small, or lacks a usage.
+    /// [`GpuError::Binding`] when a buffer is missing, too small, lacks a usage, or is an output and something else as well.
     pub fn bind(&self, inputs: Vec<wgpu::Buffer>, outputs: Vec<wgpu::Buffer>) -> Result<Bound, GpuError> {
-        check_buffers(&self.plan.inputs, &inputs, wgpu::BufferUsages::COPY_SRC)?;
-        check_buffers(&self.plan.outputs, &outputs, wgpu::BufferUsages::COPY_DST)?;
+        let further = usages(&self.plan);
+        let needs = |buffer, always| further.get(&buffer).copied().unwrap_or(always) | always;
+        let (from, to) = (wgpu::BufferUsages::COPY_SRC, wgpu::BufferUsages::COPY_DST);
+        check_buffers(&self.plan.inputs, &inputs, |i| needs(BufferRef::Input(i), from))?;
+        check_buffers(&self.plan.outputs, &outputs, |i| needs(BufferRef::Output(i), to))?;
+        let mut taken: HashSet<&wgpu::Buffer> = inputs.iter().collect();
+        for (port, buffer) in self.plan.outputs.iter().zip(&outputs) {
+            if !taken.insert(buffer) {
+                let what =
+                    "its buffer is that of an input or another output, too, and would be written before it is read";
+                return Err(GpuError::Binding { name: port.name.clone(), what: what.into() });
+            }
+        }
         let mut bound = Bound { inputs, outputs, steps: Vec::with_capacity(self.plan.steps.len()) };
         let mut pipelines = self.pipelines.iter();
         let mut offset = 0u64;
@@ -383,13 +399,41 @@ fn params_bytes(dispatch: &Dispatch) -> u64 {
     (dispatch.params.len() as u64 * 4).next_multiple_of(PARAMS_STRIDE)
 }
 
-fn check_buffers(ports: &[Port], buffers: &[wgpu::Buffer], copy: wgpu::BufferUsages) -> Result<(), GpuError> {
+/// What the actions of a plan need of the buffers that they read and write, beside `STORAGE`.
+fn usages(plan: &Plan) -> HashMap<BufferRef, wgpu::BufferUsages> {
+    let mut found = HashMap::new();
+    let mut needs = |buffer: BufferRef, usage| *found.entry(buffer).or_insert(usage) |= usage;
+    for action in plan.steps.iter().flat_map(|step| &step.actions) {
+        match action {
+            Action::CopyToImage { source, .. } => needs(*source, wgpu::BufferUsages::COPY_SRC),
+            Action::Copy { source, target, .. } => {
+                needs(source.0, wgpu::BufferUsages::COPY_SRC);
+                needs(target.0, wgpu::BufferUsages::COPY_DST);
+            }
+            Action::Dispatch { dispatch, resources } => {
+                for (binding, resource) in dispatch.bindings.iter().zip(resources) {
+                    if let (Form::Uniform { .. }, Resource::Buffer(buffer)) = (binding.form, resource) {
+                        needs(*buffer, wgpu::BufferUsages::UNIFORM);
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Checks buffers for ports; `usage` says what the one at a position needs beside `STORAGE`.
+fn check_buffers(
+    ports: &[Port],
+    buffers: &[wgpu::Buffer],
+    usage: impl Fn(usize) -> wgpu::BufferUsages,
+) -> Result<(), GpuError> {
     let wrong = |name: &str, what: String| Err(GpuError::Binding { name: name.into(), what });
     for (i, port) in ports.iter().enumerate() {
         let Some(buffer) = buffers.get(i) else {
             return wrong(&port.name, format!("no buffer was given for it ({} in all)", buffers.len()));
         };
-        let needed = wgpu::BufferUsages::STORAGE | copy;
+        let needed = wgpu::BufferUsages::STORAGE | usage(i);
         if !buffer.usage().contains(needed) {
             return wrong(&port.name, format!("its buffer has the usages {:?} and needs {needed:?}", buffer.usage()));
         }

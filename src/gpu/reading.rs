@@ -29,7 +29,8 @@ struct Mapping {
 }
 
 impl Executable {
-    /// Starts a run and returns at once; only the outputs at the positions `outputs` come back to the host.
+    /// Starts a run and returns at once; only the outputs at the positions `outputs` come back to the host. Their buffers need
+    /// `COPY_SRC`.
     ///
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
@@ -49,6 +50,12 @@ impl Executable {
             .map(|&output| self.plan.outputs.get(output).zip(bound.outputs.get(output)))
             .collect::<Option<_>>()
             .ok_or_else(|| GpuError::Readback(format!("there are no outputs {outputs:?}")))?;
+        if let Some((port, _)) =
+            chosen.iter().find(|(_, output)| !output.usage().contains(wgpu::BufferUsages::COPY_SRC))
+        {
+            let what = "its buffer lacks the usage COPY_SRC, by which it comes back to the host".into();
+            return Err(GpuError::Binding { name: port.name.clone(), what });
+        }
         let bytes = chosen.iter().map(|(port, _)| padded(&port.ty)).sum::<u64>().max(16);
         let buffer = self.staging.readback(&self.device, bytes)?;
         let mapped: Arc<Mutex<Mapping>> = Arc::default();

@@ -101,12 +101,14 @@ impl<'a> Rewriter<'a> {
     /// Rewrites a graph once. `seen` gets what was done and what was refused, per node.
     ///
     /// # Errors
-    /// [`GraphError::Replacement`] when a rewrite changes a type, [`GraphError::Verify`] when it breaks the graph.
+    /// [`GraphError::Replacement`] when a rewrite changes a type, [`GraphError::Verify`] when it breaks the graph,
+    /// [`GraphError::UnknownValue`] when an output is no value of it.
     pub fn run(
         old: &'a Graph,
         rewrite: &dyn Rewrite,
         mut seen: impl FnMut(&Node, Vec<String>, Vec<String>),
     ) -> Result<Graph, GraphError> {
+        old.check_outputs()?;
         let mut rewriter = Rewriter { old, new: Graph::new(), moved: vec![None; old.values().len()], uses: Vec::new() };
         let mut readers: Vec<usize> = old.readers().iter().map(Vec::len).collect();
         for (_, id) in old.outputs() {

@@ -1,5 +1,7 @@
 //! Pruning and checking of a graph.
 
+use std::collections::HashSet;
+
 use super::{Graph, Node, Origin, Value, ValueId};
 use crate::error::GraphError;
 
@@ -57,6 +59,32 @@ impl Graph {
         }
         needed.reverse();
         needed
+    }
+
+    /// Checks that all outputs are values of this graph.
+    ///
+    /// # Errors
+    /// [`GraphError::UnknownValue`] with the name of an output that is none.
+    pub fn check_outputs(&self) -> Result<(), GraphError> {
+        match self.outputs.iter().find(|(_, id)| id.index() >= self.values.len()) {
+            Some((name, _)) => Err(GraphError::UnknownValue { node: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that inputs and outputs can be told apart by their names, and that there are outputs at all.
+    ///
+    /// # Errors
+    /// [`GraphError::SameName`] and [`GraphError::NoOutputs`].
+    pub fn check_names(&self) -> Result<(), GraphError> {
+        let inputs = self.inputs.iter().map(|&id| ("input", &self.value(id).name));
+        let outputs = self.outputs.iter().map(|(name, _)| ("output", name));
+        let mut seen = HashSet::new();
+        match inputs.chain(outputs).find(|&port| !seen.insert(port)) {
+            Some((kind, name)) => Err(GraphError::SameName { kind, name: name.clone() }),
+            None if self.outputs.is_empty() => Err(GraphError::NoOutputs),
+            None => Ok(()),
+        }
     }
 
     /// Checks that every shape follows from the shape rules, and every reader comes after what it reads.

@@ -125,12 +125,12 @@ impl Model {
                 TensorRef::Input(i) => model.inputs[i].name.clone(),
                 TensorRef::Call { call, .. } => model.calls[call].layer.name().to_string(),
             };
-            let taken = model
-                .outputs
-                .iter()
-                .filter(|(name, _)| *name == wanted || name.starts_with(&format!("{wanted}_")))
-                .count();
-            let name = if taken == 0 { wanted } else { format!("{wanted}_{taken}") };
+            let mut name = wanted.clone();
+            let mut number = 0;
+            while model.outputs.iter().any(|(taken, _)| *taken == name) {
+                number += 1;
+                name = format!("{wanted}_{number}");
+            }
             model.outputs.push((name, target));
         }
         match model.outputs.is_empty() {

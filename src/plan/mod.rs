@@ -236,5 +236,6 @@ pub fn padded(ty: &TensorType) -> u64 {
 
 /// Bytes of a buffer for a tensor stored with a precision. A multiple of 16 holds whole vectors of either.
 pub fn stored(ty: &TensorType, precision: Precision) -> u64 {
-    (ty.shape.elements() as u64 * precision.size()).next_multiple_of(16).max(16)
+    let bytes = (ty.shape.elements() as u64).saturating_mul(precision.size());
+    bytes.checked_next_multiple_of(16).unwrap_or(u64::MAX).max(16)
 }

@@ -32,6 +32,7 @@ pub fn plan_stored(
     precision: Precision,
     choose: impl Fn(&Node, &'static [Kernel]) -> Vec<&'static Kernel>,
 ) -> Result<Plan, PlanError> {
+    graph.check_outputs().map_err(|e| PlanError::Graph(e.to_string()))?;
     check_values(graph, traits)?;
     if precision == Precision::F16 {
         check_half(graph, traits)?;

@@ -55,9 +55,8 @@ impl Compiled {
         cache: &FoldCache,
         tuned: &Tuned,
     ) -> Result<Compiled, SessionError> {
-        if graph.outputs().is_empty() {
-            return Err(crate::error::GraphError::NoOutputs.into());
-        }
+        graph.check_outputs()?;
+        graph.check_names()?;
         let start = Instant::now();
         let (mut graph, mut report) =
             if options.optimize { optimize(graph, cache)? } else { (graph, Report::default()) };

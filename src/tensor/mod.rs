@@ -40,7 +40,7 @@ impl TensorType {
 
     /// Bytes of a dense tensor of this type.
     pub fn bytes(&self) -> usize {
-        self.shape.elements() * self.dtype.size()
+        self.shape.elements().saturating_mul(self.dtype.size())
     }
 }
 

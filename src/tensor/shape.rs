@@ -11,9 +11,10 @@ use serde::Serialize;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements; 1 for a scalar.
+    /// Number of elements; 1 for a scalar, and the largest number where there are more than any memory holds.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        // A number that wraps around would pass for a small tensor.
+        self.0.iter().fold(1, |elements, &size| elements.saturating_mul(size))
     }
 
     /// Number of axes.
@@ -28,9 +29,9 @@ impl Shape {
 
     /// Elements to step over for one step along each axis, row-major.
     pub fn strides(&self) -> Vec<usize> {
-        let mut strides = vec![1; self.rank()];
+        let mut strides = vec![1usize; self.rank()];
         for axis in (1..self.rank()).rev() {
-            strides[axis - 1] = strides[axis] * self.0[axis];
+            strides[axis - 1] = strides[axis].saturating_mul(self.0[axis]);
         }
         strides
     }
