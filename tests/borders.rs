@@ -11,7 +11,7 @@ use wgconv::graph::Graph;
 use wgconv::layers::{Dense, Input, IntoLayer, Model};
 use wgconv::ops::{Concat, Conv, Dim, Filters, Op, Pad, PadMode, Reshape, Unary, UnaryFn};
 use wgconv::session::{Device, Options, Session};
-use wgconv::tensor::{Precision, Tensor, TensorType, Window};
+use wgconv::tensor::{Accuracy, Precision, Tensor, TensorType, Window, compare};
 
 fn unary(function: UnaryFn) -> Op {
     Unary { function }.into()
@@ -177,6 +177,16 @@ fn tensors_beyond_any_memory_are_too_large_and_not_small() {
         assert!(matches!(why, SessionError::Plan(PlanError::TooLarge { .. })), "{shape:?}: {why}");
     }
     assert_eq!(TensorType::f32([1 << 40, 1 << 40, 0]).bytes(), 0);
+}
+
+#[test]
+fn a_tolerance_that_is_no_number_lets_nothing_pass() {
+    let (zeros, ones) = (Tensor::full([3], 0.0), Tensor::full([3], 1.0));
+    assert!(!compare(&zeros, &ones, Accuracy::Elementwise, f64::NAN).pass);
+    let same = compare(&Tensor::full([3], f32::NAN), &Tensor::full([3], f32::NAN), Accuracy::Elementwise, 1.0);
+    assert!(same.pass && same.used() == 0.0, "{same}");
+    let not = compare(&Tensor::full([3], f32::NAN), &ones, Accuracy::Elementwise, 1.0);
+    assert!(!not.pass && not.used() == f64::INFINITY, "{not}");
 }
 
 #[test]

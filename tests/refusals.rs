@@ -65,6 +65,66 @@ fn options_that_nothing_would_come_of_are_named() {
 }
 
 #[test]
+fn numbers_and_files_that_cannot_be_meant_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (x, y, home) = (path("x.npy"), path("y.npy"), folder.path().display().to_string());
+    write_npy(Path::new(&x), &Tensor::full([2, 12, 12, 1], 0.5)).unwrap();
+    write_npy(Path::new(&y), &Tensor::full([2, 2], 0.5)).unwrap();
+    let onnx = "examples/data/separable.onnx";
+    let train = ["train", "zoo:separable_question", "--x", &x, "--y", &y, "--loss", "mse", "--device", "cpu"];
+    let predict = ["predict", "zoo:separable_question", "--x", &x, "--save"];
+    for (arguments, code, part) in [
+        (&["summary", "zoo:separable_question", "--batch", "100000000000000000"][..], 1, "which no memory holds"),
+        (&["explain", "zoo:separable_question", "--batch", "100000000"], 1, "use a smaller batch"),
+        (&["check", "zoo:separable_question", "--batch", "4000000000"], 1, "no memory for input `input_layer`"),
+        (&["tune", "zoo:separable_question", "--batch", "100000000", "--out", &path("t.json")], 1, "a smaller batch"),
+        (&["summary", &x], 1, ".keras, .h5, .onnx and .tflite files"),
+        (&["run", onnx, "--input", &x, "--batch", "5"], 1, "has a batch of 2 where 5 is asked for"),
+        (&["run", onnx, "--input", &x, "--input-shape", "input=1,12,12,1"], 1, "--input-shape says [1, 12, 12, 1]"),
+        (&["run", onnx], 1, "--input input=FILE of [?, 12, 12, 1]"),
+        (&[&train[..], &["--ema", "2"]].concat(), 1, "from 0 to 1"),
+        (&[&train[..], &["--clipnorm", "0"]].concat(), 1, "above 0"),
+        (&[&train[..], &["--batch-size", "0"]].concat(), 2, "at least 1"),
+        (&[&train[..], &["--save", &home]].concat(), 1, ".keras"),
+        (&[&train[..], &["--history", &home]].concat(), 1, "this is a folder"),
+        (&[&predict[..], &[&path("p.txt")]].concat(), 1, ".npy files"),
+        (&["bench", "zoo:separable_question", "--runs", "0"], 2, "at least 1"),
+        (&["bench", "--suite", "cold", "--starts", "0"], 2, "at least 1"),
+        (&["bench", "zoo:separable_question", "--json", &home], 1, "this is a folder"),
+    ] {
+        let said = refused(code, arguments);
+        assert!(said.contains(part), "{arguments:?}: {said}");
+    }
+    // Nothing was written on the way.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn what_is_asked_for_is_done_or_missed_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let done = |arguments: &[&str]| {
+        let output = program::wgconv().args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).to_string();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        said
+    };
+    let one = path("one.npy");
+    write_npy(Path::new(&one), &Tensor::full([1, 12, 12, 1], f32::NAN)).unwrap();
+    // One sample is repeated for a batch.
+    let onnx = "examples/data/separable.onnx";
+    let said = done(&["run", onnx, "--input", &one, "--batch", "3"]);
+    assert!(said.contains("input  `input` [3, 12, 12, 1]"), "{said}");
+    // What is no number on both sides takes nothing of a tolerance.
+    let said = done(&["check", onnx, "--input", &one]);
+    assert!(said.contains("steps within") && !said.contains("NaN %"), "{said}");
+    let cached = ["--tuning", "cached", "--tuning-file", &path("none.json")];
+    let said = done(&[&["explain", onnx], &cached[..]].concat());
+    assert!(said.contains("without tuned kernels") && said.contains("none.json"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_is_said_before_the_work() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

@@ -129,7 +129,7 @@ fn validated(
         if !found.pass {
             return Ok(Err(format!("wrong numbers: {found}")));
         }
-        used = used.max((found.actual - found.expected).abs() / found.allowed);
+        used = used.max(found.used());
     }
     Ok(Ok((executable, used)))
 }

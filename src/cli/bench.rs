@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::inputs::{InputArgs, Ready};
 use super::source::ModelArg;
 use super::tuning::TuningArgs;
-use super::{Failure, OnDevice, Stored, make_folders, print, progress};
+use super::{Failure, OnDevice, Stored, count, make_folders, print, progress};
 use crate::bench::{
     Budget, Comparison, SuiteReport, bench_cold, bench_kernels, bench_model, bench_models, first_output,
 };
@@ -30,7 +30,7 @@ pub(super) struct BenchArgs {
     #[command(flatten)]
     stored: Stored,
     /// Runs of MODEL to time, after two to warm up.
-    #[arg(long, default_value_t = 20, value_name = "N", conflicts_with = "suite")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = count, conflicts_with = "suite")]
     runs: usize,
     /// Time a suite.
     #[arg(long, value_enum)]
@@ -45,7 +45,7 @@ pub(super) struct BenchArgs {
     #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = seconds, conflicts_with = "model")]
     seconds: f64,
     /// The suite `cold`: processes for each state of the caches.
-    #[arg(long, default_value_t = 5, value_name = "N", conflicts_with = "model")]
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = count, conflicts_with = "model")]
     starts: usize,
     /// Print the report as JSON, or write it to a file.
     #[arg(long, value_name = "FILE", num_args = 0..=1)]

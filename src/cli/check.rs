@@ -56,8 +56,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         ),
         (None, closest) => {
             let closest = closest.as_ref().map_or(String::new(), |step| {
-                let used = (step.comparison.actual - step.comparison.expected).abs() / step.comparison.allowed;
-                format!("; closest to its limit is `{}` by {} with {:.0} %", step.name, step.kernel, used * 100.0)
+                let used = 100.0 * step.comparison.used();
+                format!("; closest to its limit is `{}` by {} with {used:.0} %", step.name, step.kernel)
             });
             format!("{} steps within their accuracy classes{closest}", checked.steps)
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, Stored};
+use super::{Failure, OnDevice, Output, Stored, count};
 use crate::train::{Augment, ConfusionMatrix, Optimizer, Settings, Trainer};
 
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(super) struct EvaluateArgs {
     #[command(flatten)]
     measure: MeasureArgs,
     /// Samples of a batch.
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = count)]
     batch_size: usize,
     /// Count which classes are taken for which.
     #[arg(long)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Failure;
-use super::inputs::{Inputs, Reader, all_or_none, named, once};
+use super::inputs::{Inputs, Reader, all_or_none, fit_batch, named, once};
 use super::source::Source;
 use crate::graph::Graph;
 use crate::tensor::Precision;
@@ -22,11 +22,19 @@ pub(super) fn read(
     let takes = source.inputs();
     let names: Vec<&str> = takes.iter().map(|(name, _)| *name).collect();
     let (mut inputs, mut known) = (Inputs::new(), shapes(source, sizes, batch, None)?);
+    let asked = self::sizes(&names, sizes)?;
     for argument in files {
         let (position, file) = named("input", &names, argument)?;
         let (name, own) = &takes[position];
         let shape = known.get(*name).map_or(own.clone(), |sizes| sizes.iter().copied().map(Some).collect());
-        let tensor = reader.read(name, &shape, Path::new(file))?;
+        let mut tensor = reader.read(name, &shape, Path::new(file))?;
+        if let (Some(batch), Some(None)) = (batch, own.first()) {
+            tensor = fit_batch(name, &tensor, batch)?;
+        }
+        if let Some(asked) = asked.get(*name).filter(|asked| ***asked != **tensor.shape()) {
+            let is = tensor.shape();
+            return Err(format!("{file}: {is} goes into `{name}`, and --input-shape says {asked:?}").into());
+        }
         known.insert(name.to_string(), tensor.shape().to_vec());
         once("input", &mut inputs, name, tensor)?;
     }

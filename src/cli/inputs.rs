@@ -221,11 +221,8 @@ pub(super) fn named<'a>(kind: &str, names: &[&str], argument: &'a str) -> Result
 }
 
 /// The same tensor for another batch: one element repeats, anything else must match.
-fn fit_batch(name: &str, tensor: &Tensor, batch: usize) -> Result<Tensor, Failure> {
-    let own = tensor.shape().first().copied().unwrap_or(1);
-    if own == batch {
-        return Ok(tensor.clone());
-    }
+pub(super) fn fit_batch(name: &str, tensor: &Tensor, batch: usize) -> Result<Tensor, Failure> {
+    let Some(&own) = tensor.shape().first().filter(|&&own| own != batch) else { return Ok(tensor.clone()) };
     if own != 1 {
         return Err(format!("input `{name}` has a batch of {own} where {batch} is asked for").into());
     }

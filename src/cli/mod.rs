@@ -174,14 +174,27 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Makes the folders of files that will be written, so that a missing one does not show itself after the work.
+/// Makes the folders of files that will be written, so that what is in their way does not show itself after the work.
 fn make_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), Failure> {
-    let folders = files.into_iter().filter_map(Path::parent);
-    folders.filter(|folder| !folder.as_os_str().is_empty()).try_for_each(make_folder)
+    files.into_iter().try_for_each(|file| {
+        if file.is_dir() {
+            return Err(format!("{}: this is a folder, and a file is to be written", file.display()).into());
+        }
+        file.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), make_folder)
+    })
 }
 
 fn make_folder(folder: &Path) -> Result<(), Failure> {
     Ok(std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?)
+}
+
+/// A number of at least 1.
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("nothing would be done; it must be at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(why) => Err(format!("{why}")),
+    }
 }
 
 /// The file in a folder that an output is written to.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::pictures::PictureArgs;
 use super::samples::arrays_by_name;
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, Stored, make_folder, make_folders, output_file, progress};
+use super::{Failure, OnDevice, Output, Stored, count, make_folder, make_folders, output_file, progress};
 use crate::error::TrainError;
 use crate::import::{Layout, PictureInput, Preprocess, picture_files};
 use crate::layers::Model;
@@ -31,7 +31,7 @@ pub(super) struct PredictArgs {
     #[command(flatten)]
     pictures: PictureArgs,
     /// Samples of a batch.
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = count)]
     batch_size: usize,
     /// Where to write the output; with several outputs, a folder for one file each.
     #[arg(long, value_name = "FILE.npy|DIR")]
@@ -45,11 +45,12 @@ pub(super) struct PredictArgs {
 }
 
 pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
-    if args.batch_size == 0 {
-        return Err("a batch of 0 samples is none".into());
-    }
     let model = args.model.load()?;
-    let single = args.save.extension().is_some_and(|ending| ending == "npy");
+    let ending = args.save.extension().map(|ending| ending.to_ascii_lowercase());
+    let single = ending.as_ref().is_some_and(|ending| ending == "npy");
+    if ending.is_some() && !single && !args.save.is_dir() {
+        return Err(format!("{}: outputs are written as .npy files, or into a folder", args.save.display()).into());
+    }
     match model.outputs().len() {
         1 if single => make_folders([args.save.as_path()])?,
         outputs if single => {

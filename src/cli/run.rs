@@ -14,7 +14,7 @@ use super::source::ModelArg;
 use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output, Stored, make_folder, output_file, profile};
 use crate::session::Session;
-use crate::tensor::write_npy;
+use crate::tensor::{open_shape, write_npy};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -51,7 +51,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if !args.inputs.any() {
         let inputs = model.inputs();
         let takes: Vec<String> =
-            inputs.iter().map(|(name, shape)| format!("--input {name}=FILE ({shape:?})")).collect();
+            inputs.iter().map(|(name, shape)| format!("--input {name}=FILE of {}", open_shape(shape))).collect();
         return Err(format!("the model needs inputs: {}", takes.join(", ")).into());
     }
     let answers = args.answers.open()?;

@@ -153,7 +153,18 @@ impl ModelArg {
         Ok(match self.kind() {
             Kind::Onnx => Source::Onnx(Box::new(read_onnx(path)?)),
             Kind::Tflite => Source::Tflite(Box::new(read_tflite(path)?)),
-            Kind::Layers => Source::Layers(Box::new(read_model(path)?)),
+            Kind::Layers
+                if ["keras", "h5", "hdf5"]
+                    .iter()
+                    .any(|known| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(known))) =>
+            {
+                Source::Layers(Box::new(read_model(path)?))
+            }
+            Kind::Layers => {
+                return Err(
+                    format!("{}: models are .keras, .h5, .onnx and .tflite files, or `zoo:NAME`", self.model).into()
+                );
+            }
         })
     }
 }

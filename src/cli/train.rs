@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::samples::{MeasureArgs, SampleArgs};
 use super::source::ModelArg;
-use super::{Failure, OnDevice, Output, Stored, make_folders, progress};
+use super::{Failure, OnDevice, Output, Stored, count, make_folders, progress};
 use crate::export::Format;
 use crate::import::Preprocess;
 use crate::layers::Model;
@@ -119,7 +119,7 @@ struct WayArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     epochs: u64,
     /// Samples of a batch.
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = count)]
     batch_size: usize,
     /// Stop after so many batches.
     #[arg(long, value_name = "N")]
@@ -146,7 +146,7 @@ struct WayArgs {
     #[arg(long, default_value_t = 0, value_name = "PIXELS")]
     shift: usize,
     /// Save memory: keep only the borders of so many parts of the forward pass and compute the rest twice.
-    #[arg(long, default_value_t = 1, value_name = "PARTS")]
+    #[arg(long, default_value_t = 1, value_name = "PARTS", value_parser = count)]
     segments: usize,
     /// Stop at the first number that is not finite and name the layer that gave it; slower.
     #[arg(long)]

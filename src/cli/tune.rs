@@ -11,7 +11,7 @@ use super::inputs::InputArgs;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
 use crate::passes::{FoldCache, optimize, specialize};
-use crate::session::{CheckedAgainst, TunedCase, TuningTable, tune};
+use crate::session::{CheckedAgainst, Options, TunedCase, TuningTable, plan_with, tune};
 use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
@@ -44,6 +44,11 @@ pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
     }
     let (graph, _) = optimize(graph, &FoldCache::default())?;
     let (graph, _) = specialize(graph, device.traits())?;
+    // What has no plan has nothing to be tuned, and where nothing can be written nothing should be measured.
+    plan_with(&graph, device.traits(), &Options::default(), None)?;
+    if !path.exists() {
+        table.write(&path)?;
+    }
     let bar = progress::bar("measuring kernels");
     let measured = tune(&graph, &device, &mut table, &progress::moves(&bar));
     bar.finish_and_clear();

@@ -11,10 +11,13 @@ use super::names::{Names, snake_case};
 use super::{Emitter, Layer, LayerRef, SymbolicTensor, Weight, WeightSpec};
 use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
-use crate::tensor::{Shape, TensorType};
+use crate::tensor::{Shape, TensorType, open_shape};
 
 /// Axis sizes with the batch first; `None` where the size is open.
 pub type Dims = Vec<Option<usize>>;
+
+/// Elements of the largest input that a graph is made for. What is computed of it can then be counted in 64 bits.
+const MOST_ELEMENTS: usize = 1 << 40;
 
 /// An input of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,6 +268,20 @@ impl Model {
         shapes: &BTreeMap<String, Vec<usize>>,
         mode: Mode<'_>,
     ) -> Result<(Graph, Emission, Vec<ValueId>), LayerError> {
+        let mut graph = Graph::new();
+        let inputs = self.emit_inputs(&mut graph, batch, shapes)?;
+        let mut emission = Emission::default();
+        let outputs = self.emit_calls(&mut graph, &mut emission, mode, &inputs)?;
+        Ok((graph, emission, outputs))
+    }
+
+    /// Puts the inputs into a graph, in the model's order. `shapes` are by name, the batch not counted.
+    pub(super) fn emit_inputs(
+        &self,
+        graph: &mut Graph,
+        batch: usize,
+        shapes: &BTreeMap<String, Vec<usize>>,
+    ) -> Result<Vec<ValueId>, LayerError> {
         if let Some(name) = shapes.keys().find(|name| !self.inputs.iter().any(|input| input.name == **name)) {
             let names: Vec<String> = self.inputs.iter().map(|input| format!("`{}`", input.name)).collect();
             return Err(self.wrong(format!("it has no input `{name}`; its inputs are {}", names.join(", "))));
@@ -272,27 +289,29 @@ impl Model {
         if batch == 0 {
             return Err(self.wrong("the batch must have at least one element"));
         }
-        let mut graph = Graph::new();
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
             let known: Option<Vec<usize>> = input.shape.iter().copied().collect();
             let shape = shapes.get(&input.name).cloned().or(known).ok_or_else(|| {
-                self.wrong(format!("input `{}` has open axes {:?}; its shape must be given", input.name, input.shape))
+                let shape = open_shape(&input.shape);
+                self.wrong(format!("input `{}` has open axes, {shape}; its shape must be given", input.name))
             })?;
             let fits = shape.len() == input.shape.len()
                 && shape.iter().zip(&input.shape).all(|(&size, wanted)| wanted.is_none_or(|wanted| wanted == size));
             if !fits {
                 return Err(self.wrong(format!(
-                    "input `{}` takes {:?} (batch not counted) and got {shape:?}",
-                    input.name, input.shape
+                    "input `{}` takes {} (batch not counted) and got {shape:?}",
+                    input.name,
+                    open_shape(&input.shape)
                 )));
             }
-            let full: Vec<usize> = [batch].into_iter().chain(shape).collect();
-            inputs.push(graph.input(input.name.clone(), TensorType::f32(full)));
+            let ty = TensorType::f32([batch].into_iter().chain(shape).collect::<Vec<_>>());
+            if ty.shape.elements() > MOST_ELEMENTS {
+                return Err(self.wrong(format!("input `{}` would be {ty}, which no memory holds", input.name)));
+            }
+            inputs.push(graph.input(input.name.clone(), ty));
         }
-        let mut emission = Emission::default();
-        let outputs = self.emit_calls(&mut graph, &mut emission, mode, &inputs)?;
-        Ok((graph, emission, outputs))
+        Ok(inputs)
     }
 
     fn emit_calls(

@@ -70,7 +70,7 @@ impl Compiled {
             seen(position + 1, plan.steps.len());
             for (actual, expected) in outputs.iter().zip(&expected) {
                 let comparison = compare(actual, expected, step.accuracy, tolerance_scale);
-                let used = (comparison.actual - comparison.expected).abs() / comparison.allowed;
+                let used = comparison.used();
                 let failed = !comparison.pass;
                 if !failed && used <= closest {
                     continue;

@@ -1,6 +1,6 @@
 //! The table that a session plans with: read once, and completed as graphs come along.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compiled::Progress;
@@ -46,7 +46,12 @@ impl Held {
     fn read(device: &Device, options: &Options) -> Held {
         let path = options.tuning_file.clone().map_or_else(|| TuningTable::default_path(device), Ok);
         let ours = options.tuning_file.is_none();
-        match path.and_then(|path| Ok((TuningTable::open(&path, device, ours)?, path))) {
+        let open = |path: &Path| match options.tuning {
+            // A file that was named, and that nothing will be written to, should be there.
+            Tuning::Cached if !ours => TuningTable::read(path, device),
+            _ => TuningTable::open(path, device, ours),
+        };
+        match path.and_then(|path| Ok((open(&path)?, path))) {
             Ok((table, path)) => Held { table: Arc::new(table), path: Some(path) },
             Err(why) => {
                 log::warn!("plans are made without tuned kernels: {why}");

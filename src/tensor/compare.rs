@@ -125,6 +125,20 @@ pub struct Comparison {
     pub incomparable: Option<String>,
 }
 
+impl Comparison {
+    /// The worst error in units of its tolerance: at most 1 where the comparison passes.
+    pub fn used(&self) -> f64 {
+        if self.incomparable.is_some() { f64::INFINITY } else { used(self.actual, self.expected, self.allowed) }
+    }
+}
+
+/// A difference in units of what is allowed. NaN equals only NaN, and an infinity only itself.
+fn used(actual: f64, expected: f64, allowed: f64) -> f64 {
+    let same = actual == expected || (actual.is_nan() && expected.is_nan());
+    let ratio = if same { 0.0 } else { (actual - expected).abs() / allowed };
+    if ratio.is_finite() { ratio } else { f64::INFINITY }
+}
+
 impl std::fmt::Display for Comparison {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(why) = &self.incomparable {
@@ -168,12 +182,10 @@ pub fn compare(actual: &Tensor, expected: &Tensor, accuracy: Accuracy, scale: f6
     let largest = e.iter().filter(|v| v.is_finite()).fold(0f64, |largest, &v| largest.max(f64::from(v).abs()));
     let mut worst_ratio = -1.0;
     for (i, (&a, &e)) in a.iter().zip(e).enumerate() {
-        let same = a == e || (a.is_nan() && e.is_nan());
         let (a, e) = (f64::from(a), f64::from(e));
         // The smallest normal number keeps the ratio finite and lets flushed subnormals pass.
         let allowed = scale * (relative * e.abs() + absolute * largest) + accuracy.smallest();
-        let difference = if same { 0.0 } else { (a - e).abs() };
-        let ratio = if difference.is_finite() { difference / allowed } else { f64::INFINITY };
+        let (difference, ratio) = ((a - e).abs(), used(a, e, allowed));
         if ratio > 1.0 {
             result.outside += 1;
             result.pass = false;

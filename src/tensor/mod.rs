@@ -18,7 +18,7 @@ pub use npy::{read_npy, write_npy};
 pub use precision::{Precision, from_bf16, from_f16};
 pub(crate) use safetensors::little_endian;
 pub use safetensors::{read_safetensors, write_safetensors};
-pub use shape::Shape;
+pub use shape::{Shape, open_shape};
 pub use window::{AxisWindow, Padding, Window};
 
 use crate::error::TensorError;

@@ -114,6 +114,12 @@ impl fmt::Debug for Shape {
     }
 }
 
+/// A shape in words, with a question mark for each axis of open size: `[?, 224, 224, 3]`.
+pub fn open_shape(shape: &[Option<usize>]) -> String {
+    let sizes: Vec<String> = shape.iter().map(|size| size.map_or("?".into(), |size| size.to_string())).collect();
+    format!("[{}]", sizes.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -382,10 +382,13 @@ impl Trainer {
         metrics: &[Metric],
         seen: &mut dyn FnMut(&Batch, &BatchResult) -> Result<(), TrainError>,
     ) -> Result<(f64, BTreeMap<String, f64>), TrainError> {
+        if batch_size == 0 {
+            return Err(TrainError::Setting { what: "a batch needs at least one sample".into() });
+        }
         let mut measured: Vec<Measured> = metrics.iter().map(|&metric| Measured::new(metric)).collect();
         let mut sum = 0.0;
         let positions: Vec<usize> = (0..data.len()).collect();
-        for chunk in positions.chunks(batch_size.max(1)) {
+        for chunk in positions.chunks(batch_size) {
             let batch = read_batch(chunk.len(), || data.plain_batch(chunk))?;
             let result = self.evaluate_batch(&batch)?;
             sum += f64::from(result.loss) * batch.len() as f64;

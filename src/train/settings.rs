@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Loss, Optimizer};
+use super::{Clipping, Loss, Optimizer};
 use crate::error::TrainError;
 use crate::layers::Model;
 
@@ -78,6 +78,14 @@ impl Settings {
         }
         if !self.optimizer.learning_rate.is_finite() || self.optimizer.learning_rate < 0.0 {
             return wrong(format!("the learning rate is {}; it must be 0 or more", self.optimizer.learning_rate));
+        }
+        if let Some(momentum) = self.optimizer.ema_momentum.filter(|momentum| !(0.0..=1.0).contains(momentum)) {
+            return wrong(format!("the average of the weights has a momentum of {momentum}; it must be from 0 to 1"));
+        }
+        if let Clipping::Value(bound) | Clipping::Norm(bound) | Clipping::GlobalNorm(bound) = self.optimizer.clipping
+            && !(bound.is_finite() && bound > 0.0)
+        {
+            return wrong(format!("gradients would be clipped to {bound}; it must be above 0"));
         }
         match self.losses.keys().find(|name| !model.outputs().iter().any(|(output, _)| output == *name)) {
             Some(name) => {

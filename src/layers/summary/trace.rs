@@ -7,7 +7,6 @@ use crate::error::LayerError;
 use crate::graph::{Graph, ValueId};
 use crate::layers::layer::{Emission, Mode};
 use crate::layers::{Model, TensorRef};
-use crate::tensor::TensorType;
 
 /// One call of a layer in a graph.
 #[derive(Debug)]
@@ -26,17 +25,8 @@ pub(super) fn trace(
     batch: usize,
     shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<(Graph, Vec<Traced>), LayerError> {
-    if batch == 0 {
-        return Err(wrong(model, "the batch must have at least one element"));
-    }
     let mut graph = Graph::new();
-    let mut inputs = Vec::with_capacity(model.inputs().len());
-    for input in model.inputs() {
-        let shape =
-            shapes.get(&input.name).ok_or_else(|| wrong(model, format!("input `{}` has no shape", input.name)))?;
-        let full: Vec<usize> = [batch].into_iter().chain(shape.iter().copied()).collect();
-        inputs.push(graph.input(input.name.clone(), TensorType::f32(full)));
-    }
+    let inputs = model.emit_inputs(&mut graph, batch, shapes)?;
     let calls = trace_calls(model, &inputs, "", &mut graph, &mut Emission::default())?;
     for (name, output) in model.outputs() {
         let value =
