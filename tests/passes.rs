@@ -318,8 +318,12 @@ fn functions_that_follow_each_other_become_one() {
     graph.output("e", e);
     let f = graph.node("negative", Unary { function: UnaryFn::Neg }, &[d]).unwrap();
     graph.output("f", f);
+    // What is stored has no error to jump by.
+    let g = graph.node("round", Unary { function: UnaryFn::Round }, &[x]).unwrap();
+    let g = graph.node("add", binary(BinaryFn::Add), &[g, scale]).unwrap();
+    graph.output("g", g);
     let (ops, report) = check_on(DeviceClass::Discrete, graph, Accuracy::Transcendental);
-    assert_eq!(ops, ["Chain", "Binary", "Unary"], "{report:?}");
+    assert_eq!(ops, ["Chain", "Binary", "Unary", "Chain"], "{report:?}");
     assert!(report.refused.iter().any(|note| note.node == "negative" && note.what.contains("read elsewhere")));
 }
 

@@ -18,7 +18,7 @@ impl Rewrite for JoinChains {
     fn visit(&self, site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
         let op = site.node.op.clone();
         let inputs = site.inputs.clone();
-        let Some(own) = links(site, &op, &inputs) else { return Ok(None) };
+        let Some(own) = links(site, &op, &inputs, false) else { return Ok(None) };
         for (step, value, further) in own {
             let producer =
                 site.graph().producer(value).map(|node| (node.op.clone(), node.inputs.clone(), node.name.clone()));
@@ -60,10 +60,10 @@ fn continuous_of_two(function: BinaryFn, reversed: bool) -> bool {
 /// A step, the value it goes on with, and its further input.
 type Link = (ChainStep, ValueId, Option<ValueId>);
 
-/// The ways in which a node can be the last step of a chain.
-fn links(site: &Site<'_>, op: &Op, inputs: &[ValueId]) -> Option<Vec<Link>> {
+/// The ways in which a node can be a step of a chain. Functions that jump can only be its `first`, which reads what is stored.
+fn links(site: &Site<'_>, op: &Op, inputs: &[ValueId], first: bool) -> Option<Vec<Link>> {
     match (op, inputs) {
-        (Op::Unary(unary), &[x]) if continuous(unary.function) => {
+        (Op::Unary(unary), &[x]) if first || continuous(unary.function) => {
             Some(vec![(ChainStep::Unary(unary.function), x, None)])
         }
         (Op::Binary(binary), &[a, b]) if a != b => {
@@ -72,7 +72,7 @@ fn links(site: &Site<'_>, op: &Op, inputs: &[ValueId]) -> Option<Vec<Link>> {
             let step = |reversed| ChainStep::Binary { function: binary.function, reversed };
             let ways = [(false, a, b), (true, b, a)].into_iter();
             let ways = ways.filter(|&(reversed, value, other)| {
-                continuous_of_two(binary.function, reversed) && meets(value, other)
+                (first || continuous_of_two(binary.function, reversed)) && meets(value, other)
             });
             Some(ways.map(|(reversed, value, other)| (step(reversed), value, Some(other))).collect())
         }
@@ -85,6 +85,6 @@ fn chain_of(site: &Site<'_>, op: &Op, inputs: &[ValueId]) -> Option<(Vec<ChainSt
     if let Op::Chain(chain) = op {
         return Some((chain.steps.clone(), inputs.to_vec()));
     }
-    let (step, value, further) = links(site, op, inputs)?.into_iter().next()?;
+    let (step, value, further) = links(site, op, inputs, true)?.into_iter().next()?;
     Some((vec![step], [value].into_iter().chain(further).collect()))
 }
