@@ -10,7 +10,7 @@ alias Row = u32;
 alias Place = u32;
 
 fn row_of(row: u32, own: u32) -> Row {
-    return min(row, params.rows - 1u) * (params.reduction / {{ part }}u){% if not tail %} + own / {{ part }}u{% endif %};
+    return ({% if batched %}own_group * params.rows + {% endif %}min(row, params.rows - 1u)) * (params.reduction / {{ part }}u){% if not tail %} + own / {{ part }}u{% endif %};
 }
 
 fn place_of(k: u32, own: u32) -> Place {

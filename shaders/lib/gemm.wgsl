@@ -6,8 +6,9 @@
    that by one step. A step that the sum does not fill follows the loop, with loads that stay inside (`load_x_last`).
 
    Options: `threads` [rows, columns], `own` [rows, columns]; `depth`, the terms of one step; `tail`, the vectors of terms in the
-   step behind the loop; `grouped`, whether the grid holds a product for each group of channels, which `enter` is told; `sliced`, whether the sum is cut into slices that a workgroup each adds up; `phased`, whether a grid
-   holds several products, told apart by `enter`, whose sizes are in `phase`. There `load_w` gives four terms of a column, as
+   step behind the loop; `grouped`, whether the grid holds a product for each group of channels, which `enter` is told, and `batched`, whether
+   those lie behind each other rather than beside each other; `sliced`, whether the sum is cut into slices that a workgroup
+   each adds up; `phased`, whether a grid holds several products, told apart by `enter`, whose sizes are in `phase`. There `load_w` gives four terms of a column, as
    `load_x` does of a row. #}
 {% set sizes = "phase" if phased else "params" %}
 {% set count = threads[0] * threads[1] %}

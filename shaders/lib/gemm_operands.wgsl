@@ -2,7 +2,8 @@
 
    Reads behind the last row or column are clamped, as what they give is not stored. #}
 {% set part = 4 if vectors else 1 %}
-{% set pitch = "params.all_columns" if grouped else "params.columns" %}
+{% set beside = grouped and not batched %}
+{% set pitch = "params.all_columns" if beside else "params.columns" %}
 {% if grouped %}
 // The group that a workgroup works on.
 var<private> own_group: u32;
@@ -20,14 +21,14 @@ struct Weights {
 
 fn column_of(column: u32) -> Column {
 {% if vectors %}
-    return {% if grouped %}own_group * (params.columns / 4u) + {% endif %}min(column, params.columns - 4u) / 4u;
+    return {% if beside %}own_group * (params.columns / 4u) + {% endif %}min(column, params.columns - 4u) / 4u;
 {% else %}
-    return {% if grouped %}own_group * params.columns + {% endif %}min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(params.columns - 1u));
+    return {% if beside %}own_group * params.columns + {% endif %}min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(params.columns - 1u));
 {% endif %}
 }
 
 fn weights_of(k: u32) -> Weights {
-    return Weights(k, k * ({{ pitch }} / {{ part }}u));
+    return Weights(k, {% if batched %}(own_group * params.reduction + k){% else %}k{% endif %} * ({{ pitch }} / {{ part }}u));
 }
 
 fn weights_further(weights: Weights) -> Weights {
@@ -56,12 +57,12 @@ fn start_of(column: u32) -> vec4<f32> {
 }
 
 fn store({% if sliced %}slice: u32, {% endif %}row: u32, column: u32, sum: vec4<f32>) {
-    let start = {% if sliced %}(slice * params.rows + row){% else %}row{% endif %} * ({{ pitch }} / {{ part }}u);
+    let start = {% if sliced %}(slice * params.rows + row){% elif batched %}(own_group * params.rows + row){% else %}row{% endif %} * ({{ pitch }} / {{ part }}u);
 {% if vectors %}
-    let i = start + {% if grouped %}own_group * (params.columns / 4u) + {% endif %}column / 4u;
+    let i = start + {% if beside %}own_group * (params.columns / 4u) + {% endif %}column / 4u;
     if (column < params.columns) { y[i] = {% if sliced %}sum{% else %}complete(sum, i){% endif %}; }
 {% else %}
-    let i = start + {% if grouped %}own_group * params.columns + {% endif %}column;
+    let i = start + {% if beside %}own_group * params.columns + {% endif %}column;
 {% for j in range(4) %}
     if (column + {{ j }}u < params.columns) { y[i + {{ j }}u] = complete(sum[{{ j }}], i + {{ j }}u); }
 {% endfor %}

@@ -13,6 +13,7 @@ mod pools;
 mod reductions;
 mod separable;
 mod squeeze_excite;
+mod winograd;
 
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -133,6 +134,7 @@ pub fn all() -> Vec<OpCase> {
         reductions::cases(),
         separable::cases(),
         squeeze_excite::cases(),
+        winograd::cases(),
     ]
     .concat()
 }

@@ -6,7 +6,8 @@ use super::epilogue::epilogue_bindings;
 use super::split_sum::{self, MOST_SLICES};
 use super::team::BUSY;
 use super::{Binding, Case, DeviceClass, DeviceTraits, Dispatch, Launch, Operand, Refusal, Shader, ends, forms};
-use crate::ops::{Conv, ConvSite};
+use crate::ops::{Conv, ConvSite, Epilogue};
+use crate::tensor::TensorType;
 
 /// Invocations of a workgroup along rows and columns, the blocks of 4 x 4 sums that each of them owns, and the terms of the sum
 /// that are in workgroup memory at once.
@@ -76,6 +77,7 @@ impl Tile {
             .with("depth", self.depth)
             .with("tail", (reduction % self.depth).div_ceil(4))
             .with("grouped", false)
+            .with("batched", false)
             .with("sliced", false)
             .with("phased", false)
     }
@@ -151,16 +153,32 @@ impl Product {
         self.reduction.div_ceil(slices).next_multiple_of(tile.depth)
     }
 
+    /// How long a tile takes for each term of the sum.
+    fn time_by(&self, tile: Tile, busy: usize) -> f64 {
+        let slices = self.slices(tile, busy);
+        let invocations = self.tiles(tile) as f64 * (tile.invocations() * slices) as f64;
+        tile.time(invocations, busy) / slices as f64
+    }
+
     /// The tile that should be done first.
+    fn tile(&self, traits: &DeviceTraits) -> Result<Tile, Refusal> {
+        let time = |tile: &Tile| self.time_by(*tile, busy(traits));
+        let fitting = TILES.into_iter().filter(|tile| tile.fits(traits));
+        match fitting.min_by(|a, b| time(a).total_cmp(&time(b))) {
+            Some(tile) => Ok(tile),
+            None => TILES[TILES.len() - 1].too_large(traits),
+        }
+    }
+
+    /// How long all products take, as multiply-adds of a device that is busy and does nothing else.
+    pub fn time(&self, traits: &DeviceTraits) -> Result<f64, Refusal> {
+        let tile = self.tile(traits)?;
+        Ok(16.0 * self.time_by(tile, busy(traits)) * self.reduction as f64)
+    }
+
+    /// How they are cut into tiles and slices.
     pub fn tiling(&self, traits: &DeviceTraits) -> Result<Tiling, Refusal> {
-        let busy = busy(traits);
-        let time = |tile: Tile| {
-            let slices = self.slices(tile, busy);
-            let invocations = self.tiles(tile) as f64 * (tile.invocations() * slices) as f64;
-            tile.time(invocations, busy) / slices as f64
-        };
-        let tile = TILES.into_iter().filter(|tile| tile.fits(traits)).min_by(|a, b| time(*a).total_cmp(&time(*b)));
-        let Some(tile) = tile else { return TILES[TILES.len() - 1].too_large(traits) };
+        let (tile, busy) = (self.tile(traits)?, busy(traits));
         let slices = self.slices(tile, busy);
         let slice = self.slice(slices, tile);
         ends(slice.div_ceil(tile.depth), traits)?;
@@ -189,29 +207,37 @@ impl Product {
         conv: &Conv,
         traits: &DeviceTraits,
     ) -> Result<Launch, Refusal> {
+        let [x, w, y] = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
+        if tiling.slices > 1 {
+            let operands = [x, w, Operand::Scratch(0)];
+            let first = self.dispatch(shader, words, tiling, operands, (&Epilogue::default(), case.inputs));
+            return split_sum::launch(first, tiling.slices, case, &conv.epilogue, traits);
+        }
+        Ok(self.dispatch(shader, words, tiling, [x, w, y], (&conv.epilogue, case.inputs)).into())
+    }
+
+    /// The dispatch of a shader with its parameter block on both operands and the result, with an epilogue that reads from the third
+    /// of the op's inputs on.
+    pub fn dispatch(
+        &self,
+        shader: Shader,
+        words: Vec<u32>,
+        tiling: &Tiling,
+        [x, w, y]: [Operand; 3],
+        (epilogue, inputs): (&Epilogue, &[TensorType]),
+    ) -> Dispatch {
         let (read, write, element) = forms(self.vectors);
-        let sliced = tiling.slices > 1;
-        let target = if sliced { Operand::Scratch(0) } else { Operand::Output(0) };
-        let mut bindings = vec![
-            Binding::new("x", Operand::Input(0), read),
-            Binding::new("w", Operand::Input(1), read),
-            Binding::new("y", target, write),
-        ];
+        let mut bindings = vec![Binding::new("x", x, read), Binding::new("w", w, read), Binding::new("y", y, write)];
+        bindings.extend(epilogue_bindings(epilogue, inputs, 2, self.vectors));
         let shader = tiling
             .tile
             .options(shader, self.reduction)
             .with("T", element)
             .with("vectors", self.vectors)
             .with("grouped", self.groups > 1)
-            .with("sliced", sliced);
-        if sliced {
-            let shader = shader.with("bias", "none").with("residual", false).with_activation(None);
-            let first = Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups };
-            return split_sum::launch(first, tiling.slices, case, &conv.epilogue, traits);
-        }
-        bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, self.vectors));
-        let shader = shader.with_epilogue(&conv.epilogue, case.inputs, 2);
-        Ok(Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups }.into())
+            .with("sliced", tiling.slices > 1)
+            .with_epilogue(epilogue, inputs, 2);
+        Dispatch { shader, bindings, params: words, workgroups: tiling.workgroups }
     }
 }
 

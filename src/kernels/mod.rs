@@ -17,6 +17,7 @@ mod conv_lane;
 mod conv_transpose;
 mod conv_transpose_gemm;
 mod conv_transpose_lane;
+mod conv_winograd;
 mod copy;
 mod dense_lane;
 mod dense_rows;
@@ -70,6 +71,7 @@ mod unary_grad;
 mod update;
 mod window;
 
+pub use conv_winograd::pays as winograd_pays;
 pub use peak_copy::peak_copy;
 pub use peak_multiply::peak_multiply;
 pub use probe::Probe;
@@ -96,20 +98,7 @@ pub struct Case<'a> {
 impl Case<'_> {
     /// Checks that shaders can bind every tensor and count its elements in `u32`, with room for rounding up.
     fn fits(&self, traits: &DeviceTraits) -> Result<(), Refusal> {
-        const MOST_ELEMENTS: usize = 1 << 31;
-        for ty in self.inputs.iter().chain(self.outputs) {
-            let (bytes, limit) = (ty.bytes() as u64, traits.max_binding_bytes);
-            if bytes > limit {
-                return Refusal::because(format!("{ty} has {bytes} bytes, and this device binds {limit} at most"));
-            }
-            let elements = ty.shape.elements();
-            if elements > MOST_ELEMENTS {
-                return Refusal::because(format!(
-                    "{ty} has {elements} elements, more than the {MOST_ELEMENTS} it counts"
-                ));
-            }
-        }
-        Ok(())
+        self.inputs.iter().chain(self.outputs).try_for_each(|ty| traits.binds(ty))
     }
 }
 

@@ -1,14 +1,23 @@
 //! `pointwise`: a convolution of one tap (or a dense layer) as a tiled matrix product.
 
-use super::gemm::Product;
+use super::gemm::{Product, Tiling};
 use super::layout::count;
-use super::{Case, DeviceTraits, Kernel, Launch, Refusal, Shader, params};
-use crate::ops::{Filters, Op};
+use super::{Case, DeviceTraits, Dispatch, Kernel, Launch, Operand, Refusal, Shader, params};
+use crate::ops::{Epilogue, Filters, Op};
 
 params! {
-    /// Parameters of `pointwise`: rows (pixels), columns (output channels), input channels, tiles beside each other, slices of the
-    /// sum, and terms of each.
-    struct Params { rows: u32, columns: u32, reduction: u32, column_tiles: u32, slices: u32, slice: u32 }
+    /// Parameters of `pointwise`: rows (pixels), columns (output channels) of a product and of all, input channels, tiles beside each
+    /// other and of a product, slices of the sum, and terms of each.
+    struct Params {
+        rows: u32,
+        columns: u32,
+        all_columns: u32,
+        reduction: u32,
+        column_tiles: u32,
+        tiles: u32,
+        slices: u32,
+        slice: u32,
+    }
 }
 
 /// Takes windows of one tap in one group.
@@ -23,13 +32,29 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     }
     let product = Product::of(&site);
     let tiling = product.tiling(traits)?;
-    let params = Params {
+    let words = params(&product, &tiling)?.words();
+    product.launch(Shader::new(KERNEL.stem, Params::WGSL), words, &tiling, case, conv, traits)
+}
+
+fn params(product: &Product, tiling: &Tiling) -> Result<Params, Refusal> {
+    Ok(Params {
         rows: count(product.rows)?,
         columns: count(product.columns)?,
+        all_columns: count(product.columns * product.groups)?,
         reduction: count(product.reduction)?,
         column_tiles: count(tiling.column_tiles)?,
+        tiles: count(tiling.tiles)?,
         slices: count(tiling.slices)?,
         slice: count(tiling.slice)?,
-    };
-    product.launch(Shader::new(KERNEL.stem, Params::WGSL), params.words(), &tiling, case, conv, traits)
+    })
+}
+
+/// The dispatch for products that lie behind each other: `[groups, rows, reduction]` by `[groups, reduction, columns]`, into
+/// `[groups, rows, columns]`.
+pub(super) fn batched(product: &Product, operands: [Operand; 3], traits: &DeviceTraits) -> Result<Dispatch, Refusal> {
+    let tiling = product.tiling(traits)?;
+    let words = params(product, &tiling)?.words();
+    let shader = Shader::new(KERNEL.stem, Params::WGSL);
+    let dispatch = product.dispatch(shader, words, &tiling, operands, (&Epilogue::default(), &[]));
+    Ok(Dispatch { shader: dispatch.shader.with("batched", true), ..dispatch })
 }

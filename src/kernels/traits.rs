@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use super::Refusal;
+use crate::tensor::TensorType;
+
 /// The kind of processor behind an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +77,20 @@ impl DeviceTraits {
             Some((smallest, largest)) if self.class == DeviceClass::Cpu && smallest == largest => Some(smallest),
             _ => None,
         }
+    }
+
+    /// Checks that shaders can bind a tensor and count its elements in `u32`, with room for rounding up.
+    pub(super) fn binds(&self, ty: &TensorType) -> Result<(), Refusal> {
+        const MOST_ELEMENTS: usize = 1 << 31;
+        let (bytes, limit) = (ty.bytes() as u64, self.max_binding_bytes);
+        if bytes > limit {
+            return Refusal::because(format!("{ty} has {bytes} bytes, and this device binds {limit} at most"));
+        }
+        let elements = ty.shape.elements();
+        if elements > MOST_ELEMENTS {
+            return Refusal::because(format!("{ty} has {elements} elements, more than the {MOST_ELEMENTS} it counts"));
+        }
+        Ok(())
     }
 
     /// A grid of at least `groups` workgroups, folded near-square over x and y where one axis is too short.

@@ -36,6 +36,7 @@ mod transpose;
 mod unary;
 mod unary_grad;
 mod update;
+mod winograd;
 
 pub use batch_norm::BatchNorm;
 pub use binary::{Binary, BinaryFn};
@@ -70,6 +71,7 @@ pub use transpose::Transpose;
 pub use unary::{Unary, UnaryFn};
 pub use unary_grad::UnaryGrad;
 pub use update::{Update, UpdateRule};
+pub use winograd::Winograd;
 
 use crate::error::ShapeError;
 use crate::tensor::{Accuracy, DType, Tensor, TensorType};
@@ -138,6 +140,8 @@ ops! {
     Separable,
     /// The factors of a squeeze-and-excite block: a mean over all pixels and two dense layers in one.
     SqueezeExcite,
+    /// A 3x3 convolution with transformed filters.
+    Winograd,
     /// Max and average pooling.
     Pool,
     /// Batched matrix product of two computed operands.
