@@ -11,7 +11,7 @@ use serde_json::Value;
 use wgconv::bench::LAYERS;
 use wgconv::graph::Graph;
 use wgconv::kernels::{DeviceClass, DeviceTraits, Dispatch, preferred};
-use wgconv::passes::{FoldCache, optimize, specialize};
+use wgconv::passes::{FoldCache, optimize, specialize, winograd};
 use wgconv::plan::{Action, plan};
 use wgconv::zoo;
 
@@ -26,7 +26,7 @@ struct Shipped {
     dispatch: Dispatch,
 }
 
-/// Every distinct shader of the layers and of all networks, as planned for a discrete GPU.
+/// Every distinct shader of the layers and of all networks, as planned for a discrete GPU, by Winograd's algorithm, too.
 fn shipped() -> Vec<Shipped> {
     let traits = DeviceTraits::portable(DeviceClass::Discrete);
     let mut graphs: Vec<Graph> = LAYERS.iter().map(|layer| layer.graph().unwrap()).collect();
@@ -35,8 +35,10 @@ fn shipped() -> Vec<Shipped> {
     for graph in graphs {
         let (graph, _) = optimize(graph, &FoldCache::default()).unwrap();
         let (graph, _) = specialize(graph, &traits).unwrap();
-        let plan = plan(&graph, &traits, |node, _| preferred(&node.op, &traits)).unwrap();
-        for action in plan.steps.iter().flat_map(|step| &step.actions) {
+        let (transformed, _) = winograd(graph.clone(), &traits, &FoldCache::default()).unwrap();
+        let plans =
+            [graph, transformed].map(|graph| plan(&graph, &traits, |node, _| preferred(&node.op, &traits)).unwrap());
+        for action in plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.actions) {
             let Action::Dispatch { dispatch, .. } = action else { continue };
             let text = dispatch.source().unwrap();
             if !shaders.iter().any(|shader| shader.text == text) {

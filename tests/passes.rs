@@ -6,7 +6,7 @@ use wgconv::cpu;
 use wgconv::graph::{Graph, ValueId};
 use wgconv::kernels::{DeviceClass, DeviceTraits};
 use wgconv::ops::*;
-use wgconv::passes::{FoldCache, Report, optimize, specialize};
+use wgconv::passes::{FoldCache, Report, optimize, specialize, winograd};
 use wgconv::tensor::{Accuracy, Padding, Tensor, TensorType, Window, compare};
 
 fn wave(shape: &[usize], seed: f32) -> Tensor {
@@ -339,4 +339,44 @@ fn constants_too_large_to_be_kept_are_left_to_the_device() {
         assert_eq!(graph.nodes().len(), 1);
         assert!(report.refused.iter().any(|note| note.what.contains("left to the device")), "{report:?}");
     }
+}
+
+#[test]
+fn filters_are_transformed_where_a_card_gains_from_it() {
+    let graph = |side: usize, channels: usize, known: bool| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([1, side, side, channels]));
+        let shape = [3, 3, channels, channels];
+        let w = match known {
+            true => graph.constant("w", wave(&shape, 0.61)),
+            false => graph.input("w", TensorType::f32(shape)),
+        };
+        let same = Window { padding: Padding::Same, ..Window::unit(2) };
+        let y = graph.node("conv", Conv::new(same, 1), &[x, w]).unwrap();
+        graph.output("y", y);
+        graph
+    };
+    let cache = FoldCache::default();
+    let pass = |class, graph: Graph| winograd(graph, &DeviceTraits::portable(class), &cache).unwrap();
+    for (class, graph, why) in [
+        (DeviceClass::Cpu, graph(14, 256, true), "a processor"),
+        (DeviceClass::Discrete, graph(14, 256, false), "its filters are computed"),
+        (DeviceClass::Discrete, graph(112, 32, true), "million multiply-adds"),
+    ] {
+        let (graph, report) = pass(class, graph);
+        assert_eq!(graph.nodes()[0].op.to_string(), "Conv");
+        assert!(report.refused[0].what.contains(why), "{report:?}");
+    }
+    let before = graph(14, 256, true);
+    let inputs = BTreeMap::from([("x".to_string(), wave(&[1, 14, 14, 256], 0.37))]);
+    let expected = cpu::run(&before, &inputs).unwrap();
+    let (after, _) = pass(DeviceClass::Discrete, before.clone());
+    assert_eq!(after.nodes()[0].op.to_string(), "Winograd");
+    let found = cpu::run(&after, &inputs).unwrap();
+    let comparison = compare(&found[0], &expected[0], Accuracy::Reduction { length: 9 * 256 }, 1.0);
+    assert!(comparison.pass, "{comparison}");
+    // The same filters for another plan are the same tensor.
+    let (again, _) = pass(DeviceClass::Discrete, before);
+    let filters = |graph: &Graph| graph.as_constant(graph.nodes()[0].inputs[1]).unwrap().data_id();
+    assert_eq!(filters(&after), filters(&again));
 }

@@ -12,7 +12,7 @@ use crate::error::{BenchError, GpuError};
 use crate::gpu::{Device, Executable, SharedWeights, Stopwatch};
 use crate::graph::Graph;
 use crate::kernels::{Case, DeviceTraits, preferred};
-use crate::passes::{FoldCache, optimize, specialize};
+use crate::passes::{FoldCache, optimize, specialize, winograd};
 use crate::plan::{Plan, plan};
 use crate::tensor::{Accuracy, Tensor, compare};
 
@@ -51,10 +51,11 @@ fn bench_layer(
     let inputs = BTreeMap::from([("x".to_string(), layer.input())]);
     let expected = cpu::run(&graph, &inputs)?;
     let mut ready = Vec::new();
-    // What a session runs comes first, then what it has joined apart.
+    // What a session runs comes first, then what it has joined apart, and what it runs on request.
     let (joined, _) = specialize(graph.clone(), device.traits())?;
+    let (transformed, _) = winograd(graph.clone(), device.traits(), &FoldCache::default())?;
     let mut plans = variants(&joined, device.traits())?;
-    for other in variants(&graph, device.traits())? {
+    for other in variants(&graph, device.traits())?.into_iter().chain(variants(&transformed, device.traits())?) {
         if plans.iter().all(|plan| kernels(plan) != kernels(&other)) {
             plans.push(other);
         }

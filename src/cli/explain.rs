@@ -12,7 +12,7 @@ use super::source::ModelArg;
 use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output, Stored, make_folder};
 use crate::kernels::{DeviceClass, DeviceTraits};
-use crate::passes::{FoldCache, Note, optimize, specialize};
+use crate::passes::{FoldCache, Note, optimize, specialize, winograd};
 use crate::plan::{Action, Plan, Step};
 use crate::session::{Device, Options, TunedCase, plan_with, tuned_for};
 use crate::tensor::Precision;
@@ -67,9 +67,18 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     // A class of devices has f16 where it is asked for: most of them do.
     let half = traits.half || (args.plan_for.is_some() && precision == Precision::F16);
     let traits = DeviceTraits { half, ..traits };
-    let (graph, mut report) = optimize(graph, &FoldCache::default())?;
+    let cache = FoldCache::default();
+    let (graph, mut report) = optimize(graph, &cache)?;
     let (graph, further) = specialize(graph, &traits)?;
     report.extend(further);
+    let graph = match args.stored.winograd {
+        true => {
+            let (graph, further) = winograd(graph, &traits, &cache)?;
+            report.extend(further);
+            graph
+        }
+        false => graph,
+    };
     let options = args.tuning.apply(Options { precision, ..Options::default() });
     let table = match &device {
         Some(device) => tuned_for(&graph, device, &options)?,

@@ -32,12 +32,12 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "conv_winograd", accepts };
 
 /// Planes of transformed tiles, and products.
 const PLANES: usize = 16;
-/// Multiply-adds that cards do while a byte goes through their memory, or half of what they do while it goes through a cache.
+/// Multiply-adds that cards do while a byte goes through their last cache.
 const MACS_PER_BYTE: f64 = 8.0;
 /// Multiply-adds that cards could do while one dispatch waits for another to end: two microseconds or so.
 const MACS_PER_DISPATCH: f64 = 16e6;
 
-/// Whether a device gains from it where `direct` is the convolution as it is, or why it does not.
+/// Whether a device gains from it, or why it does not.
 ///
 /// Fewer multiplications are bought with more traffic and two more dispatches; the times of both kinds of products are those that
 /// their tiles are chosen by.
@@ -57,7 +57,7 @@ pub fn pays(case: &Case<'_>, traits: &DeviceTraits) -> Result<(), Refusal> {
         let million = |macs: f64| macs / 1e6;
         return Refusal::because(format!(
             "it would save the time of {:.0} million multiply-adds, and moving its tiles takes that of {:.0} million",
-            million(direct - fewer),
+            million((direct - fewer).max(0.0)),
             million(costs)
         ));
     }

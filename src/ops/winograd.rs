@@ -58,24 +58,33 @@ impl Winograd {
         Ok(Winograd { conv: conv.clone() })
     }
 
+    /// The type of filters `[3, 3, in_channels, out_channels]` once they are transformed.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when they have another shape.
+    pub fn filter_type(w: &TensorType) -> Result<TensorType, ShapeError> {
+        let &[TAPS, TAPS, ins, outs] = &w.shape[..] else {
+            return Err(ShapeError::mismatch("Winograd", format!("filters are [3, 3, in, out]; got {}", w.shape)));
+        };
+        Ok(TensorType { shape: [INPUTS, INPUTS, ins, outs].into(), dtype: w.dtype })
+    }
+
     /// Filters `[3, 3, in_channels, out_channels]` as this op reads them: `G g Gᵀ` of each, computed in `f64`.
     ///
     /// # Errors
     /// [`ShapeError`] when they have another shape or are not `f32`.
     pub fn filters(w: &Tensor) -> Result<Tensor, ShapeError> {
-        let &[TAPS, TAPS, ins, outs] = &w.shape()[..] else {
-            return Err(ShapeError::mismatch("Winograd", format!("filters are [3, 3, in, out]; got {}", w.shape())));
-        };
+        let transformed = Winograd::filter_type(&w.tensor_type())?;
         let g = values("Winograd", &[w])?[0];
-        let each = ins * outs;
+        let each = g.len() / (TAPS * TAPS);
         let mut u = vec![0.0; INPUTS * INPUTS * each];
         for i in 0..each {
-            let transformed = both_sides(&FILTER, |row, column| g[(row * TAPS + column) * each + i].into());
-            for (plane, value) in transformed.into_iter().flatten().enumerate() {
+            let planes = both_sides(&FILTER, |row, column| g[(row * TAPS + column) * each + i].into());
+            for (plane, value) in planes.into_iter().flatten().enumerate() {
                 u[plane * each + i] = value as f32;
             }
         }
-        Tensor::from_f32([INPUTS, INPUTS, ins, outs], u).map_err(|source| ShapeError::Tensor { op: "Winograd", source })
+        Tensor::from_f32(transformed.shape, u).map_err(|source| ShapeError::Tensor { op: "Winograd", source })
     }
 
     /// The convolution that is meant, resolved for the inputs of this op.

@@ -11,6 +11,7 @@ mod simplify;
 mod spelled;
 mod squeeze_excite;
 mod transposes;
+mod winograd;
 
 use serde::Serialize;
 
@@ -87,6 +88,15 @@ pub fn specialize(graph: Graph, traits: &DeviceTraits) -> Result<(Graph, Report)
             &chains::JoinChains,
         ],
     )
+}
+
+/// Puts 3x3 convolutions on transformed filters ([`crate::ops::Winograd`]) where a device then takes less time, after
+/// [`specialize`]. What they compute is no longer a plain sum of products; filters are kept in `cache`.
+///
+/// # Errors
+/// As [`optimize`].
+pub fn winograd(graph: Graph, traits: &DeviceTraits, cache: &FoldCache) -> Result<(Graph, Report), GraphError> {
+    run(graph, &[&winograd::TransformFilters { traits, cache }])
 }
 
 /// Runs the passes after which a graph can still be differentiated op by op. [`optimize`] does the rest once its gradients

@@ -11,7 +11,7 @@ use crate::error::{PlanError, SessionError};
 use crate::gpu::{Executable, SharedWeights};
 use crate::graph::Graph;
 use crate::kernels::{DeviceTraits, preferred};
-use crate::passes::{FoldCache, Report, optimize, specialize};
+use crate::passes::{FoldCache, Report, optimize, specialize, winograd};
 use crate::plan::{Plan, Port, plan_stored};
 use crate::tensor::{Precision, Tensor};
 
@@ -70,6 +70,11 @@ impl Compiled {
         if options.optimize {
             let (joined, further) = specialize(graph, gpu.traits())?;
             graph = joined;
+            report.extend(further);
+        }
+        if options.winograd {
+            let (transformed, further) = winograd(graph, gpu.traits(), cache)?;
+            graph = transformed;
             report.extend(further);
         }
         let table = tuned.for_graph(&graph, gpu, options)?;

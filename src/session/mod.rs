@@ -38,6 +38,9 @@ pub struct Options {
     pub tuning_file: Option<PathBuf>,
     /// How weights and intermediate values are stored on a GPU; inputs, outputs and arithmetic are `f32` either way.
     pub precision: Precision,
+    /// Compute 3x3 convolutions by Winograd's F(2x2, 3x3) where a GPU should take less time for it: fewer multiplications,
+    /// with roundings of their own ([`crate::ops::Winograd`]). For weights that are known when a graph is compiled.
+    pub winograd: bool,
     /// Plans kept for different input shapes; the one used longest ago goes first.
     pub cached_plans: usize,
     /// Called as work proceeds that may take long.
@@ -52,6 +55,7 @@ impl Default for Options {
             tuning: Tuning::default(),
             tuning_file: None,
             precision: Precision::F32,
+            winograd: false,
             cached_plans: 8,
             progress: None,
         }
@@ -66,6 +70,7 @@ impl std::fmt::Debug for Options {
             .field("tuning", &self.tuning)
             .field("tuning_file", &self.tuning_file)
             .field("precision", &self.precision)
+            .field("winograd", &self.winograd)
             .field("cached_plans", &self.cached_plans)
             .finish_non_exhaustive()
     }
