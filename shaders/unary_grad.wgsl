@@ -1,5 +1,5 @@
 // The gradient of a function of each element: one invocation computes four of them.
-{% from "lib/functions.wgsl" import sigmoid, softplus, hyperbolic_tangent %}
+{% from "lib/functions.wgsl" import sigmoid, softplus, hyperbolic_tangent, error_tail %}
 {% from "lib/nan.wgsl" import keep_nan %}
 {% include "lib/index.wgsl" %}
 alias T = vec4<f32>;
@@ -21,11 +21,8 @@ fn derivative(x: T) -> T {
 {% elif n == "selu" %}    return 1.05070098 * select(1.67326324 * exp(x), T(1.0), x > T(0.0));
 {% elif n == "celu" %}    return select(exp(x / {{ f.alpha }}), T(1.0), x > T(0.0));
 {% elif n == "gelu" %}
-    // erfc of |x| / sqrt(2) after Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
     let a = abs(x) * 0.70710678;
-    let t = T(1.0) / (T(1.0) + 0.3275911 * a);
-    let bell = exp(-a * a);
-    let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * bell;
+{{ error_tail("T") }}
     return 0.5 * select(tail, T(2.0) - tail, x >= T(0.0)) + 0.39894228 * x * bell;
 {% elif n == "gelu_tanh" %}
     let inner = 1.595769122 * (x + 0.044715 * x * x * x);

@@ -34,6 +34,12 @@
     let series = below * ({{ T }}(1.0) + below * ({{ T }}(0.5) + below * ({{ T }}(1.0 / 6.0) + below / 24.0)));
     let curve = select({{ keep_nan("exp", "below", T) }} - {{ T }}(1.0), series, below > {{ T }}(-0.05));
 {% endmacro %}
+{# `tail`, erfc of `a` >= 0, after Abramowitz and Stegun 7.1.26 (error below 1.5e-7), and `bell`, `exp(-a * a)`. #}
+{% macro error_tail(T) %}
+    let t = {{ T }}(1.0) / ({{ T }}(1.0) + 0.3275911 * a);
+    let bell = exp(-a * a);
+    let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * bell;
+{% endmacro %}
 {% macro function(f, T) %}
 {% set n = f.name %}
 {% if n == "relu" %}    return select(x, {{ T }}(0.0), x < {{ T }}(0.0));
@@ -54,10 +60,8 @@
 {{ exponential_minus_1("scaled", T) }}
     return select({{ f.alpha }} * curve, x, x > {{ T }}(0.0));
 {% elif n == "gelu" %}
-    // erfc of |x| / sqrt(2) after Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
     let a = abs(x) * 0.70710678;
-    let t = {{ T }}(1.0) / ({{ T }}(1.0) + 0.3275911 * a);
-    let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * exp(-a * a);
+{{ error_tail(T) }}
     return 0.5 * x * select(tail, {{ T }}(2.0) - tail, x >= {{ T }}(0.0));
 {% elif n == "gelu_tanh" %}
     let inner = 1.595769122 * (x + 0.044715 * x * x * x);
@@ -117,10 +121,9 @@
 {% elif n == "sign" %}    return {{ keep_nan("sign", "x", T) }};
 {% elif n == "is_nan" %}    return select({{ T }}(0.0), {{ T }}(1.0), {{ is_nan("x", T) }});
 {% elif n == "erf" %}
-    // After Abramowitz and Stegun 7.1.26 (error below 1.5e-7); near 0, where that cancels, the Taylor series.
+    // Near 0, where the tail cancels, the Taylor series.
     let a = abs(x);
-    let t = {{ T }}(1.0) / ({{ T }}(1.0) + 0.3275911 * a);
-    let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * exp(-a * a);
+{{ error_tail(T) }}
     let s = x * x;
     let series = 1.12837917 * x * ({{ T }}(1.0) - s * ({{ T }}(1.0 / 3.0) - s * ({{ T }}(0.1) - s * ({{ T }}(1.0 / 42.0) - s / 216.0))));
     let outer = select({{ T }}(1.0) - tail, tail - {{ T }}(1.0), x < {{ T }}(0.0));
