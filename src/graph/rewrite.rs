@@ -56,6 +56,11 @@ impl Site<'_> {
         self.uses.get(value.index()).copied().unwrap_or(0)
     }
 
+    /// The name of the node that computes a value; empty for inputs and constants.
+    pub fn name_of(&self, value: ValueId) -> String {
+        self.graph.producer(value).map(|node| node.name.clone()).unwrap_or_default()
+    }
+
     /// The node that computes a value, if the op is right for `wanted`.
     pub fn producer<T>(&self, value: ValueId, wanted: impl FnOnce(&Op) -> Option<T>) -> Option<(T, Vec<ValueId>)> {
         let node = self.graph.producer(value)?;

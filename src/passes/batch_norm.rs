@@ -97,7 +97,7 @@ impl Rewrite for FoldBatchNorm<'_> {
             }
             _ => return Ok(None),
         };
-        let convolution = site.graph().producer(x).map(|node| node.name.clone()).unwrap_or_default();
+        let convolution = site.name_of(x);
         site.applied.push(format!("folded into the weights and bias of `{convolution}`"));
         site.emit_named(convolution, folded, &[sources[0], weights, bias]).map(Some)
     }
@@ -135,7 +135,7 @@ impl FoldBatchNorm<'_> {
             };
             merged.push(self.cache.get(&format!("merged {which} {norm:?}"), &from, compute).map_err(failed)?);
         }
-        let before = site.graph().producer(x).map(|node| node.name.clone()).unwrap_or_default();
+        let before = site.name_of(x);
         site.applied.push(format!("merged into the batch normalisation `{before}`"));
         let mut inputs = sources;
         for (input, tensor) in inputs[1..3].iter_mut().zip(merged) {

@@ -67,7 +67,7 @@ fn attach(
 ) -> Result<Option<ValueId>, GraphError> {
     let wanted = |op: &Op| epilogue_of(op).map(|epilogue| (op.clone(), epilogue));
     let Some(((op, epilogue), mut inputs)) = site.producer(value, wanted) else { return Ok(None) };
-    let name = site.graph().producer(value).map(|node| node.name.clone()).unwrap_or_default();
+    let name = site.name_of(value);
     let changed = match change(epilogue) {
         _ if site.uses(value) != 1 => Err("its result is read elsewhere as well"),
         changed => changed,

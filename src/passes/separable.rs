@@ -32,7 +32,7 @@ impl Rewrite for FuseSeparable<'_> {
         let op = Separable { depthwise, pointwise: pointwise.clone() };
         // What is no such pair is not worth a word.
         let Ok([first, _]) = op.stages(&types) else { return Ok(None) };
-        let name = site.graph().producer(value).map(|node| node.name.clone()).unwrap_or_default();
+        let name = site.name_of(value);
         match self.refusal(site, value, &op, &types, &first) {
             Some(why) => {
                 site.refused.push(format!("not joined with `{name}`: {why}"));

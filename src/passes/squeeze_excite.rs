@@ -34,8 +34,7 @@ impl Rewrite for FuseSqueezeExcite<'_> {
         if apart.stages(&types(site, &inputs)).is_err() {
             return Ok(None);
         }
-        let name = |value: ValueId| site.graph().producer(value).map(|node| node.name.clone()).unwrap_or_default();
-        let (own, pool) = (name(hidden), name(pooled));
+        let (own, pool) = (site.name_of(hidden), site.name_of(pooled));
         if site.uses(hidden) != 1 {
             site.refused.push(format!("not joined with `{own}`: its result is read elsewhere as well"));
             return Ok(None);
@@ -110,7 +109,7 @@ impl Rewrite for ScaleWeights {
             return Ok(None);
         }
         let weights = shape(site.inputs[1]).elements();
-        let name = graph.producer(product).map(|node| node.name.clone()).unwrap_or_default();
+        let name = site.name_of(product);
         let by_channel = ChainOperand::of(shape(factors), shape(x)) == Some(ChainOperand::Channel);
         let why = if site.uses(product) != 1 {
             Some("its result is read elsewhere as well".into())
