@@ -46,9 +46,7 @@ impl ConvGradFilterSite {
 
     /// Whether pixels of `x` and `dy` are the same, under a window of one tap.
     pub fn is_plain(&self) -> bool {
-        self.axes.iter().all(|axis| {
-            axis.size == 1 && axis.stride == 1 && axis.before == 0 && axis.after == 0 && axis.input == axis.output
-        })
+        self.axes.iter().all(|axis| axis.passes() && axis.input == axis.output)
     }
 }
 

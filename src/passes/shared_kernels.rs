@@ -86,7 +86,7 @@ fn planes(perm: &[usize], turned: &Shape, input: &Shape, resolved: &ConvSite) ->
     }
     let skipped = resolved.axes.len().checked_sub(spatial)?;
     let (counting, own) = resolved.axes.split_at(skipped);
-    let idle = counting.iter().all(|a| a.size == 1 && a.stride == 1 && a.before == 0 && a.after == 0);
+    let idle = counting.iter().all(AxisWindow::passes);
     let batch = input[..input.rank() - spatial - 1].iter().product::<usize>();
     let same_planes = batch == turned[0] * turned[1] && own.iter().map(|a| a.input).eq(turned[2..].iter().copied());
     (idle && same_planes).then(|| window_of(own))
@@ -96,7 +96,7 @@ fn planes(perm: &[usize], turned: &Shape, input: &Shape, resolved: &ConvSite) ->
 /// the axis of the channels before it.
 fn channel_axis(source: &Shape, input: &Shape, resolved: &ConvSite) -> Option<Window> {
     let (last, own) = resolved.axes.split_last()?;
-    let idle = last.size == 1 && last.stride == 1 && last.before == 0 && last.after == 0;
+    let idle = last.passes();
     let added = input.rank() == own.len() + 3 && input[..input.rank() - 1] == source[..];
     (idle && added && !own.is_empty()).then(|| window_of(own))
 }

@@ -58,6 +58,11 @@ impl AxisWindow {
         self.dilation * (self.size - 1) + 1
     }
 
+    /// Whether the window has nothing to do with this axis: every position is its own output.
+    pub fn passes(&self) -> bool {
+        self.size == 1 && self.stride == 1 && self.before == 0 && self.after == 0
+    }
+
     /// The input position under tap `tap` of output `output`, or `None` where it lies in the padding.
     pub fn position(&self, output: usize, tap: usize) -> Option<usize> {
         (output * self.stride + tap * self.dilation).checked_sub(self.before).filter(|&position| position < self.input)

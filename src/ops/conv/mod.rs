@@ -160,7 +160,7 @@ impl ConvSite {
 
     /// A window of one tap, without stride or padding: every pixel is computed from itself.
     pub fn is_pointwise(&self) -> bool {
-        self.axes.iter().all(|axis| axis.size == 1 && axis.stride == 1 && axis.before == 0 && axis.after == 0)
+        self.axes.iter().all(AxisWindow::passes)
     }
 }
 
