@@ -38,7 +38,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         epsilon: op.epsilon,
     };
     let (read, write, _) = forms(vectors);
-    let statistics = if vectors && last { Form::ReadVec4 } else { Form::Read };
+    let statistics = Form::read(vectors && last);
     let mut bindings = vec![Binding::new("x", Operand::Input(0), read)];
     bindings.extend(STATISTICS.iter().zip(1..).map(|(name, i)| Binding::new(name, Operand::Input(i), statistics)));
     bindings.push(Binding::new("y", Operand::Output(0), write));

@@ -48,7 +48,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         bindings: vec![
             Binding::new("a", Operand::Input(0), forms[0]),
             Binding::new("b", Operand::Input(1), forms[1]),
-            Binding::new("y", Operand::Output(0), if vectors.is_some() { Form::WriteVec4 } else { Form::Write }),
+            Binding::new("y", Operand::Output(0), Form::write(vectors.is_some())),
         ],
         params: params.words(),
         workgroups,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::epilogue::epilogue_bindings;
 use super::layout::count;
-use super::window::{passes, window_fits};
+use super::window::window_fits;
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
 use crate::ops::{Filters, Op};
 
@@ -57,7 +57,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let axes = site.axes3();
     window_fits(&axes)?;
     let [depth, rows, columns] = &axes;
-    if !passes(depth) {
+    if !depth.passes() {
         return Refusal::because("takes windows over one or two axes");
     }
     if columns.size > LONGEST || columns.stride > LARGEST_STRIDE || (columns.dilation > 1 && columns.size > 1) {

@@ -2,7 +2,7 @@
 
 use super::gemm::Product;
 use super::layout::count;
-use super::window::{Windows, axis_params, passes, window_fits};
+use super::window::{Windows, axis_params, window_fits};
 use super::{Case, DeviceTraits, Kernel, Launch, Refusal, Shader, params};
 use crate::ops::{Filters, Op};
 use crate::tensor::AxisWindow;
@@ -55,7 +55,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let tiling = product.tiling(traits)?;
     let part = if product.vectors { 4 } else { 1 };
     let pitch = site.in_channels / part;
-    let (channels, step) = (pitch / site.groups, tiling.depth / part);
+    let (channels, step) = (pitch / site.groups, tiling.tile.depth / part);
     let [tap_hop, row_hop, plane_hop] = hops(&axes, pitch, channels);
     let [depth, height, width] = &axes;
     let params = Params {
@@ -77,7 +77,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         windows: axis_params(&axes)?,
     };
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
-        .with("deep", !passes(depth))
+        .with("deep", !depth.passes())
         .with("padded", axes.iter().any(leaves))
         .with("uniform", channels.is_multiple_of(step))
         .with("wraps", step.div_ceil(channels));

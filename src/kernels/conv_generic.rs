@@ -57,11 +57,10 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         outs_per_group: count((outs_per_group / part).max(1))?,
         windows: axis_params(&axes)?,
     };
-    let read = |vectors: bool| if vectors { Form::ReadVec4 } else { Form::Read };
     let mut bindings = vec![
-        Binding::new("x", Operand::Input(0), read(vectors && form != "group")),
-        Binding::new("w", Operand::Input(1), read(vectors && form != "shared")),
-        Binding::new("y", Operand::Output(0), if vectors { Form::WriteVec4 } else { Form::Write }),
+        Binding::new("x", Operand::Input(0), Form::read(vectors && form != "group")),
+        Binding::new("w", Operand::Input(1), Form::read(vectors && form != "shared")),
+        Binding::new("y", Operand::Output(0), Form::write(vectors)),
     ];
     bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, vectors));
     Ok(Dispatch {

@@ -108,10 +108,9 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         let form = |part: usize| match (images, part) {
             (true, 4) => Form::Image,
             (true, _) => Form::ImageScalar,
-            (false, 4) => Form::ReadVec4,
-            (false, _) => Form::Read,
+            (false, part) => Form::read(part == 4),
         };
-        let write = if tile == Tile::Single { Form::Write } else { Form::WriteVec4 };
+        let write = Form::write(tile != Tile::Single);
         vec![
             Binding::new("x", Operand::Input(0), form(x_part)),
             Binding::new("dy", Operand::Input(1), form(y_part)),

@@ -70,7 +70,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         windows: axis_params(&site.axes)?,
     };
     let (x_vectors, y_vectors) = (site.in_channels.is_multiple_of(4), site.out_channels.is_multiple_of(4));
-    let read = |vectors: bool| if vectors { Form::ReadVec4 } else { Form::Read };
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("side", SIDE)
         .with("own", own)
@@ -80,9 +79,9 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("plain", site.is_plain())
         .with("axes", serde_json::json!(AXES));
     let bindings = vec![
-        Binding::new("x", Operand::Input(0), read(x_vectors)),
-        Binding::new("dy", Operand::Input(1), read(y_vectors)),
-        Binding::new("dw", sum.target(), if y_vectors { Form::WriteVec4 } else { Form::Write }),
+        Binding::new("x", Operand::Input(0), Form::read(x_vectors)),
+        Binding::new("dy", Operand::Input(1), Form::read(y_vectors)),
+        Binding::new("dw", sum.target(), Form::write(y_vectors)),
     ];
     let first = Dispatch { shader, bindings, params: params.words(), workgroups };
     sum.launch(first, traits)

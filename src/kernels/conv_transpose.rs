@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::epilogue::epilogue_bindings;
 use super::layout::count;
-use super::window::{AXES, FARTHEST};
+use super::window::{AXES, transposed_fits};
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, linear, params,
 };
@@ -112,16 +112,10 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let vectors = per_group.is_multiple_of(4);
     let in_part = if vectors { 4 } else { 1 };
     let part = if outs_per_group.is_multiple_of(4) { 4 } else { 1 };
+    transposed_fits(&site.axes)?;
     let mut words = [[0; 10]; 3];
     let mut met = 1;
     for (words, axis) in words.iter_mut().zip(&site.axes) {
-        let reach = axis.size.saturating_mul(axis.dilation).saturating_add(axis.output).saturating_add(axis.before);
-        if reach.max(axis.stride) >= FARTHEST {
-            return Refusal::because(format!(
-                "a window that reaches over {reach} positions with stride {} is beyond its 32 bits",
-                axis.stride
-            ));
-        }
         let taps = Taps::of(axis)?;
         met *= axis.size.div_ceil(taps.step);
         let values = [axis.input, axis.output, axis.size, axis.stride, axis.dilation, axis.before];
@@ -171,11 +165,11 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         width_inverse: width[8],
         width_hop: width[9],
     };
-    let read = if vectors { Form::ReadVec4 } else { Form::Read };
+    let read = Form::read(vectors);
     let mut bindings = vec![
         Binding::new("x", Operand::Input(0), read),
         Binding::new("w", Operand::Input(1), read),
-        Binding::new("y", Operand::Output(0), if part == 4 { Form::WriteVec4 } else { Form::Write }),
+        Binding::new("y", Operand::Output(0), Form::write(part == 4)),
     ];
     bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, part == 4));
     Ok(Dispatch {

@@ -1,9 +1,10 @@
 //! `conv_transpose_gemm`: a transposed convolution in one group as tiled matrix products, one for each phase of its strides.
 
 use super::epilogue::epilogue_bindings;
-use super::gemm::{TILES, Tile, busy};
+use super::gemm::Tile;
 use super::layout::count;
-use super::window::FARTHEST;
+use super::team::busy;
+use super::window::{transposed_densely, two_axes};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
 use crate::ops::{Op, TransposeAxis};
 
@@ -40,9 +41,9 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Op::ConvTranspose(conv) = case.op else { return Refusal::because("takes transposed convolutions") };
     case.fits(traits)?;
     let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
-    let [depth, height, width] = &site.axes;
-    if site.groups != 1 || [depth.size, depth.stride, depth.input, depth.output] != [1; 4] || depth.before != 0 {
-        return Refusal::because("takes one or two axes in one group");
+    let [height, width] = two_axes(&site.axes)?;
+    if site.groups != 1 {
+        return Refusal::because("takes one group");
     }
     let (ins, outs) = (site.in_channels, site.out_channels);
     if !ins.is_multiple_of(STEP) || !outs.is_multiple_of(4) {
@@ -50,26 +51,15 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
             "takes input channels that divide by {STEP} and output channels that divide by 4, and these are {ins} and {outs}"
         ));
     }
-    for axis in [height, width] {
-        let reach = axis.size.saturating_add(axis.output).saturating_add(axis.before).saturating_add(axis.stride);
-        if (axis.dilation > 1 && axis.size > 1) || reach >= FARTHEST {
-            return Refusal::because("takes windows without dilation, within 32 bits");
-        }
-    }
+    transposed_densely(&site.axes)?;
     let phases = height.stride.saturating_mul(width.stride);
     let outputs = |axis: &TransposeAxis| axis.output.div_ceil(axis.stride);
     let rows = site.batch * outputs(height) * outputs(width);
     let tiles = |tile: Tile| rows.div_ceil(tile.rows()).saturating_mul(outs.div_ceil(tile.columns()));
     let time = |tile: Tile| tile.time(tiles(tile) as f64 * (tile.invocations() * phases) as f64, busy(traits));
     // Columns are padded in workgroup memory as rows are.
-    let fits = |tile: &Tile| {
-        let bytes = tile.bytes() + 16 * tile.columns();
-        tile.own[0] * tile.own[1] <= MOST_BLOCKS
-            && bytes <= traits.max_workgroup_bytes as usize
-            && tile.invocations() <= traits.max_invocations as usize
-    };
-    let tile = TILES.into_iter().filter(fits).min_by(|a, b| time(*a).total_cmp(&time(*b)));
-    let Some(tile) = tile else { return TILES[TILES.len() - 1].too_large(traits) };
+    let bytes = |tile: Tile| tile.bytes() + 16 * tile.columns();
+    let tile = Tile::fastest(|tile| tile.own[0] * tile.own[1] <= MOST_BLOCKS, bytes, time, traits)?;
     ends(site.reduction() / tile.depth, traits)?;
     let Some([x, y, _]) = traits.fold(tiles(tile) as u64).filter(|_| phases <= traits.max_workgroups as usize) else {
         return Refusal::because(format!(

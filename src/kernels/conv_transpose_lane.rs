@@ -2,7 +2,7 @@
 
 use super::lane::{images_fit, lane_bindings, lanes};
 use super::layout::count;
-use super::window::{AXES, FARTHEST};
+use super::window::{AXES, transposed_densely};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
 use crate::ops::{Op, TransposeAxis};
 
@@ -64,17 +64,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         let (from, to) = (site.in_channels, site.out_channels);
         return Refusal::because(format!("takes channels that divide by 4, and these are {from} to {to}"));
     }
-    for axis in &site.axes {
-        if axis.dilation > 1 && axis.size > 1 {
-            return Refusal::because(format!(
-                "takes windows without dilation; this one has dilation {}",
-                axis.dilation
-            ));
-        }
-        if axis.before.saturating_add(axis.output).saturating_add(axis.size).saturating_add(axis.stride) >= FARTHEST {
-            return Refusal::because("an axis is beyond its 32 bits");
-        }
-    }
+    transposed_densely(&site.axes)?;
     let mut bindings =
         vec![Binding::new("x", Operand::Input(0), Form::Image), Binding::new("w", Operand::Input(1), Form::Image)];
     bindings.extend(lane_bindings(&conv.epilogue, 2));

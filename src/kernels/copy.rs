@@ -73,8 +73,7 @@ impl StridedCopy {
             dense[0] && repeats && traits.class == DeviceClass::Cpu && image_fits(4 * elements_read(&axes), 4, traits);
         let read = match dense[0] {
             true if images => Form::Image,
-            true => Form::ReadVec4,
-            false => Form::Read,
+            vectors => Form::read(vectors),
         };
         let write = dense[1];
         Ok(Dispatch {
@@ -85,7 +84,7 @@ impl StridedCopy {
                 .with("rank", axes.rank()),
             bindings: vec![
                 Binding::new("x", Operand::Input(self.input), read),
-                Binding::new("y", Operand::Output(0), if write { Form::WriteVec4 } else { Form::Write }),
+                Binding::new("y", Operand::Output(0), Form::write(write)),
             ],
             params: params.words(),
             workgroups,

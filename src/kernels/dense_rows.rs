@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::epilogue::epilogue_bindings;
 use super::layout::count;
+use super::team::steps;
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, forms, params,
 };
@@ -40,9 +41,9 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let vectors = site.out_channels.is_multiple_of(4);
     let columns = site.out_channels / if vectors { 4 } else { 1 };
     let across = ACROSS.into_iter().find(|across| columns / across >= BUSY).unwrap_or(ACROSS[ACROSS.len() - 1]);
-    let apart = (INVOCATIONS.min(traits.max_invocations as usize) / across).min(site.in_channels.next_power_of_two());
-    let steps: Vec<usize> =
-        std::iter::successors(Some(apart / 2), |step| Some(step / 2)).take_while(|&step| step > 0).collect();
+    let most = (INVOCATIONS.min(traits.max_invocations as usize) / across).max(1);
+    // The tree that joins sums halves them, so that they are a power of two.
+    let apart = (1 << most.ilog2()).min(site.in_channels.next_power_of_two());
     ends(site.in_channels.div_ceil(apart), traits)?;
     let groups = columns.div_ceil(across);
     let Some(workgroups) = traits.fold(groups as u64) else {
@@ -58,7 +59,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("T", element)
         .with("threads", json!([across, apart]))
-        .with("steps", json!(steps))
+        .with("steps", json!(steps(apart as u32)))
         .with("rows", rows)
         .with_epilogue(&conv.epilogue, case.inputs, 2);
     let params = Params { columns: count(columns)?, reduction: count(site.in_channels)? };
@@ -69,7 +70,8 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
 mod tests {
     use serde_json::json;
 
-    use crate::kernels::check::launches;
+    use crate::kernels::check::{launches, launches_on};
+    use crate::kernels::{DeviceClass, DeviceTraits};
     use crate::ops::Conv;
     use crate::tensor::Window;
 
@@ -85,5 +87,13 @@ mod tests {
         assert_eq!(threads(4, 24, 96), Some(json!([4, 32])));
         assert_eq!(threads(2, 1, 3), Some(json!([4, 1])));
         assert_eq!(threads(5, 24, 96), None);
+    }
+
+    #[test]
+    fn sums_are_a_power_of_two_on_every_device() {
+        let traits = DeviceTraits { max_invocations: 200, ..DeviceTraits::portable(DeviceClass::Discrete) };
+        let found = launches_on(&traits, Conv::new(Window::unit(0), 1), &[&[1, 1280], &[1280, 1000]]);
+        let options = &found[0].1.dispatches[0].shader.options;
+        assert_eq!((&options["threads"], &options["steps"]), (&json!([4, 32]), &json!([16, 8, 4, 2, 1])));
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::epilogue::epilogue_bindings;
 use super::layout::count;
-use super::window::{passes, window_fits};
+use super::window::window_fits;
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, forms, params,
 };
@@ -161,7 +161,7 @@ pub(super) fn launch(
         .with("size", json!([rows.size, columns.size]))
         .with("stride", json!([rows.stride, columns.stride]))
         .with("dilation", json!([spread(&rows), spread(&columns)]))
-        .with("deep", !passes(&depth))
+        .with("deep", !depth.passes())
         .with_epilogue(&conv.epilogue, case.inputs, 2);
     let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::epilogue::epilogue_bindings;
 use super::lane::{image_fits, lanes};
 use super::phases::{Params, PhaseAxis, grid};
-use super::window::FARTHEST;
+use super::window::{transposed_densely, two_axes};
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LINEAR_WORKGROUP, Launch, Operand, Refusal,
     Shader,
@@ -44,19 +44,13 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     if !site.in_channels.is_multiple_of(4) {
         return Refusal::because(format!("takes channels that divide by 4, and these are {}", site.in_channels));
     }
-    let [depth, rows, columns] = &site.axes;
-    if [depth.size, depth.stride, depth.input, depth.output] != [1; 4] || depth.before != 0 {
-        return Refusal::because("takes one or two axes");
-    }
-    for axis in [rows, columns] {
-        let TransposeAxis { size, stride, dilation, .. } = *axis;
-        if size > LONGEST || stride > LARGEST_STRIDE || (dilation > 1 && size > 1) {
+    let [rows, columns] = two_axes(&site.axes)?;
+    transposed_densely(&site.axes)?;
+    for TransposeAxis { size, stride, .. } in [rows, columns] {
+        if *size > LONGEST || *stride > LARGEST_STRIDE {
             return Refusal::because(format!(
-                "takes windows of up to {LONGEST} without dilation and strides of up to {LARGEST_STRIDE}; this one has size {size}, stride {stride}, dilation {dilation}"
+                "takes windows of up to {LONGEST} and strides of up to {LARGEST_STRIDE}; this one has size {size} and stride {stride}"
             ));
-        }
-        if axis.before >= FARTHEST || axis.output >= FARTHEST {
-            return Refusal::because("an axis is beyond its 32 bits");
         }
     }
     let processor = traits.class == DeviceClass::Cpu;

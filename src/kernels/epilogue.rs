@@ -31,7 +31,7 @@ pub(super) fn epilogue_bindings(
     vectors: bool,
 ) -> Vec<Binding> {
     let one = bias(epilogue, inputs, first) == "one";
-    let form = |name: &str| if vectors && !(one && name == "bias") { Form::ReadVec4 } else { Form::Read };
+    let form = |name: &str| Form::read(vectors && !(one && name == "bias"));
     bindings_as(epilogue, first, form)
 }
 

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::epilogue::epilogue_bindings;
+use super::reduce::Slices;
 use super::split_sum::{self, MOST_SLICES};
-use super::team::BUSY;
-use super::{Binding, Case, DeviceClass, DeviceTraits, Dispatch, Launch, Operand, Refusal, Shader, ends, forms};
+use super::team::busy;
+use super::{Binding, Case, DeviceTraits, Dispatch, Launch, Operand, Refusal, Shader, ends, forms};
 use crate::ops::{Conv, ConvSite, Epilogue};
 use crate::tensor::TensorType;
 
@@ -22,7 +23,7 @@ pub(super) struct Tile {
 }
 
 /// From large products to small ones; the first of equally good tiles is taken.
-pub(super) const TILES: [Tile; 6] = [
+const TILES: [Tile; 6] = [
     Tile { threads: [16, 16], own: [2, 2], depth: 8, pace: 0.80 },
     Tile { threads: [16, 16], own: [2, 1], depth: 16, pace: 0.73 },
     Tile { threads: [8, 8], own: [2, 1], depth: 16, pace: 0.70 },
@@ -52,20 +53,31 @@ impl Tile {
         4 * (self.rows() * (self.depth + 4) + self.columns() * self.depth)
     }
 
-    /// Whether a workgroup of a device holds it.
-    pub fn fits(self, traits: &DeviceTraits) -> bool {
-        self.bytes() <= traits.max_workgroup_bytes as usize && self.invocations() <= traits.max_invocations as usize
+    /// Checks that a workgroup of a device holds it with so many bytes.
+    pub fn fits(self, bytes: usize, traits: &DeviceTraits) -> Result<(), Refusal> {
+        let (invocations, most) = (self.invocations(), traits.max_workgroup_bytes);
+        match bytes <= most as usize && invocations <= traits.max_invocations as usize {
+            true => Ok(()),
+            false => Refusal::because(format!(
+                "needs {bytes} bytes of workgroup memory and {invocations} invocations, and the device has {most} and {}",
+                traits.max_invocations
+            )),
+        }
     }
 
-    /// The refusal of a device that it does not fit.
-    pub fn too_large<T>(self, traits: &DeviceTraits) -> Result<T, Refusal> {
-        Refusal::because(format!(
-            "needs {} bytes of workgroup memory and {} invocations, and the device has {} and {}",
-            self.bytes(),
-            self.invocations(),
-            traits.max_workgroup_bytes,
-            traits.max_invocations
-        ))
+    /// The tile that takes least time of those that suit and that a device has room for, each with so many bytes.
+    pub fn fastest(
+        suits: impl Fn(Tile) -> bool,
+        bytes: impl Fn(Tile) -> usize,
+        time: impl Fn(Tile) -> f64,
+        traits: &DeviceTraits,
+    ) -> Result<Tile, Refusal> {
+        let fitting = TILES.into_iter().filter(|&tile| suits(tile) && tile.fits(bytes(tile), traits).is_ok());
+        let smallest = TILES[TILES.len() - 1];
+        match fitting.min_by(|&a, &b| time(a).total_cmp(&time(b))) {
+            Some(tile) => Ok(tile),
+            None => smallest.fits(bytes(smallest), traits).map(|()| smallest),
+        }
     }
 
     /// The options of `lib/gemm.wgsl` for a sum of `reduction` terms. Behind the loop only whole vectors of terms remain, or
@@ -89,12 +101,6 @@ impl Tile {
     }
 }
 
-/// Invocations that keep a device busy.
-pub(super) fn busy(traits: &DeviceTraits) -> usize {
-    let [gpu, processor] = BUSY;
-    if traits.class == DeviceClass::Cpu { processor } else { gpu }
-}
-
 /// Rows, columns and length of a product, and how many of that kind there are.
 pub(super) struct Product {
     pub groups: usize,
@@ -107,9 +113,7 @@ pub(super) struct Product {
 
 /// How a product is cut into tiles, and its sum into slices.
 pub(super) struct Tiling {
-    tile: Tile,
-    /// Terms that one step adds.
-    pub depth: usize,
+    pub tile: Tile,
     pub column_tiles: usize,
     /// Tiles of one group.
     pub tiles: usize,
@@ -162,12 +166,7 @@ impl Product {
 
     /// The tile that should be done first.
     fn tile(&self, traits: &DeviceTraits) -> Result<Tile, Refusal> {
-        let time = |tile: &Tile| self.time_by(*tile, busy(traits));
-        let fitting = TILES.into_iter().filter(|tile| tile.fits(traits));
-        match fitting.min_by(|a, b| time(a).total_cmp(&time(b))) {
-            Some(tile) => Ok(tile),
-            None => TILES[TILES.len() - 1].too_large(traits),
-        }
+        Tile::fastest(|_| true, Tile::bytes, |tile| self.time_by(tile, busy(traits)), traits)
     }
 
     /// How long all products take, as multiply-adds of a device that is busy and does nothing else.
@@ -186,7 +185,6 @@ impl Product {
         match traits.fold(groups as u64) {
             Some(workgroups) => Ok(Tiling {
                 tile,
-                depth: tile.depth,
                 column_tiles: self.columns.div_ceil(tile.columns()),
                 tiles: self.tiles_of_group(tile),
                 slices,
@@ -207,13 +205,13 @@ impl Product {
         conv: &Conv,
         traits: &DeviceTraits,
     ) -> Result<Launch, Refusal> {
-        let [x, w, y] = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        if tiling.slices > 1 {
-            let operands = [x, w, Operand::Scratch(0)];
-            let first = self.dispatch(shader, words, tiling, operands, (&Epilogue::default(), case.inputs));
-            return split_sum::launch(first, tiling.slices, case, &conv.epilogue, traits);
-        }
-        Ok(self.dispatch(shader, words, tiling, [x, w, y], (&conv.epilogue, case.inputs)).into())
+        let slices = Slices::of(tiling.slices, &case.outputs[0], traits)?;
+        // What is cut into slices has its epilogue when they are added up.
+        let none = Epilogue::default();
+        let epilogue = if tiling.slices > 1 { &none } else { &conv.epilogue };
+        let operands = [Operand::Input(0), Operand::Input(1), slices.target()];
+        let first = self.dispatch(shader, words, tiling, operands, (epilogue, case.inputs));
+        slices.launch_with(first, || split_sum::dispatch(tiling.slices, case, &conv.epilogue, traits))
     }
 
     /// The dispatch of a shader with its parameter block on both operands and the result, with an epilogue that reads from the third
@@ -244,6 +242,7 @@ impl Product {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::DeviceClass;
 
     fn tiling(rows: usize, columns: usize, reduction: usize, class: DeviceClass) -> ([usize; 2], usize) {
         let vectors = columns.is_multiple_of(4) && reduction.is_multiple_of(4);

@@ -1,6 +1,6 @@
 //! Axes of strided kernels: their sizes, and for each operand the elements to step over.
 
-use super::Refusal;
+use super::{Form, Refusal};
 
 /// Axes that a shader can walk over, after merging.
 const MOST_AXES: usize = 8;
@@ -138,6 +138,11 @@ pub(super) fn axis_words(values: impl ExactSizeIterator<Item = usize>) -> Result
         *word = count(value)?;
     }
     Ok(words)
+}
+
+/// How an operand is read along axes of which [`Axes::vectorize`] said this.
+pub(super) fn form(dense: Option<&Vec<bool>>, operand: usize) -> Form {
+    Form::read(dense.is_some_and(|dense| dense.get(operand) == Some(&true)))
 }
 
 /// Strides as signed numbers.

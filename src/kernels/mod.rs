@@ -204,6 +204,16 @@ impl Form {
         (rows + usize::from(rows.is_power_of_two())).max(3)
     }
 
+    /// A buffer read in vectors or element by element.
+    pub fn read(vectors: bool) -> Form {
+        if vectors { Form::ReadVec4 } else { Form::Read }
+    }
+
+    /// A buffer written in vectors or element by element.
+    pub fn write(vectors: bool) -> Form {
+        if vectors { Form::WriteVec4 } else { Form::Write }
+    }
+
     /// Whether the shader writes through it.
     pub fn is_write(self) -> bool {
         matches!(self, Form::Write | Form::WriteVec4)
@@ -336,10 +346,7 @@ use params;
 
 /// How a kernel that works in vectors or element by element reads and writes, and what its templates call `T`.
 fn forms(vectors: bool) -> (Form, Form, &'static str) {
-    match vectors {
-        true => (Form::ReadVec4, Form::WriteVec4, "vec4<f32>"),
-        false => (Form::Read, Form::Write, "f32"),
-    }
+    (Form::read(vectors), Form::write(vectors), if vectors { "vec4<f32>" } else { "f32" })
 }
 
 /// Invocations in the workgroups of kernels that give each invocation one piece of linear work (`lib/index.wgsl`).

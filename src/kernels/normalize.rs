@@ -1,6 +1,6 @@
 //! `normalize`: layer and group normalisation.
 
-use super::layout::{Axes, count, signed};
+use super::layout::{Axes, count, form, signed};
 use super::reduce::split;
 use super::team::Team;
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
@@ -60,10 +60,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         reduced_gamma: reduced.stride_words(1),
         reduced_beta: reduced.stride_words(2),
     };
-    let form = |operand: usize| match dense.as_ref().and_then(|dense| dense.get(operand)) {
-        Some(true) => Form::ReadVec4,
-        _ => Form::Read,
-    };
+    let read = |operand: usize| form(dense.as_ref(), operand);
     let shader = Shader::new("normalize", Params::WGSL)
         .with("T", if dense.is_some() { "vec4<f32>" } else { "f32" })
         .with("kept_rank", kept.rank())
@@ -72,10 +69,10 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     Ok(Dispatch {
         shader: team.options(shader, spread),
         bindings: vec![
-            Binding::new("x", Operand::Input(0), form(0)),
-            Binding::new("gamma", Operand::Input(1), form(1)),
-            Binding::new("beta", Operand::Input(2), form(2)),
-            Binding::new("y", Operand::Output(0), if dense.is_some() { Form::WriteVec4 } else { Form::Write }),
+            Binding::new("x", Operand::Input(0), read(0)),
+            Binding::new("gamma", Operand::Input(1), read(1)),
+            Binding::new("beta", Operand::Input(2), read(2)),
+            Binding::new("y", Operand::Output(0), Form::write(dense.is_some())),
         ],
         params: params.words(),
         workgroups,

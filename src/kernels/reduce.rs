@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::lane::image_fits;
 use super::layout::{Axes, count, signed};
-use super::team::{BUSY, Team};
+use super::team::{Team, busy};
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, forms, params,
 };
@@ -73,9 +73,7 @@ pub(super) fn slices(x: &Shape, axes: &[usize], traits: &DeviceTraits) -> Option
     if columns == 1 || !(0..x.rank().checked_sub(1)?).eq(axes.iter().copied()) {
         return None;
     }
-    let [gpu, processor] = BUSY;
-    let wanted = if traits.class == DeviceClass::Cpu { processor } else { gpu };
-    let most = wanted.div_ceil(columns.div_ceil(4)).min(rows / FEWEST_ROWS);
+    let most = busy(traits).div_ceil(columns.div_ceil(4)).min(rows / FEWEST_ROWS);
     (2..=most).rev().find(|&slices| rows.is_multiple_of(slices))
 }
 
@@ -92,7 +90,7 @@ impl Slices {
     pub(super) fn of(count: usize, output: &TensorType, traits: &DeviceTraits) -> Result<Slices, Refusal> {
         let bytes = (count as u64).saturating_mul(output.bytes() as u64);
         if count > 1 && bytes > traits.max_binding_bytes {
-            return Refusal::because(format!("{count} partial sums of the filter are more than this device binds"));
+            return Refusal::because(format!("{count} slices of {output} are more than this device binds"));
         }
         Ok(Slices { count, elements: output.shape.elements(), bytes })
     }
@@ -104,13 +102,21 @@ impl Slices {
 
     /// The dispatch that computes the slices, and the one that adds them up where there are several.
     pub(super) fn launch(self, first: Dispatch, traits: &DeviceTraits) -> Result<Launch, Refusal> {
-        if self.count == 1 {
-            return Ok(first.into());
-        }
-        let operands = [Operand::Scratch(0), Operand::Output(0)];
         let all = [self.count, self.elements].into();
-        let sum = reduction(ReduceFn::Sum, &all, &[0], operands, None, traits)?;
-        Ok(Launch { dispatches: vec![first, sum], scratch: vec![self.bytes] })
+        let operands = [self.target(), Operand::Output(0)];
+        self.launch_with(first, || reduction(ReduceFn::Sum, &all, &[0], operands, None, traits))
+    }
+
+    /// As [`Slices::launch`], with another dispatch that adds them up.
+    pub(super) fn launch_with(
+        self,
+        first: Dispatch,
+        sum: impl FnOnce() -> Result<Dispatch, Refusal>,
+    ) -> Result<Launch, Refusal> {
+        match self.count {
+            1 => Ok(first.into()),
+            _ => Ok(Launch { dispatches: vec![first, sum()?], scratch: vec![self.bytes] }),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `select`: a choice between two operands, with broadcasting.
 
-use super::layout::{Axes, signed};
+use super::layout::{Axes, form, signed};
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, linear, params};
 use crate::ops::Op;
 
@@ -22,10 +22,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Some(strides) = strides else { return Refusal::because(format!("an operand does not broadcast to {y}")) };
     let mut axes = Axes::merged(&y.shape, &strides);
     let vectors = axes.vectorize(true);
-    let read = |name, operand: usize| {
-        let dense = vectors.as_ref().and_then(|dense| dense.get(operand)) == Some(&true);
-        Binding::new(name, Operand::Input(operand), if dense { Form::ReadVec4 } else { Form::Read })
-    };
+    let read = |name, operand| Binding::new(name, Operand::Input(operand), form(vectors.as_ref(), operand));
     let (count, workgroups) = linear(axes.positions(), traits)?;
     let params = Params {
         count,

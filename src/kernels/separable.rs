@@ -6,7 +6,7 @@ use super::epilogue::{bias, epilogue_bindings};
 use super::gemm::Tile;
 use super::layout::count;
 use super::shader::function_options;
-use super::window::{passes, window_fits};
+use super::window::window_fits;
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params,
 };
@@ -118,16 +118,14 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let axes = depthwise.axes3();
     window_fits(&axes)?;
     let [depth, height, width] = &axes;
-    if !passes(depth) || height.size * width.size > MOST_TAPS {
+    if !depth.passes() || height.size * width.size > MOST_TAPS {
         return Refusal::because(format!(
             "takes up to {MOST_TAPS} taps over one or two axes, and here are {}",
             depthwise.taps()
         ));
     }
     let tile = pair.tile();
-    if !tile.fits(traits) {
-        return tile.too_large(traits);
-    }
+    tile.fits(tile.bytes(), traits)?;
     ends(ins.div_ceil(DEPTH), traits)?;
     let tiles = pair.tiles(tile);
     let Some(workgroups) = traits.fold(tiles as u64) else {

@@ -2,7 +2,7 @@
 
 use super::epilogue::epilogue_bindings;
 use super::layout::count;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Launch, Operand, Refusal, Shader, linear, params};
+use super::{Binding, Case, DeviceTraits, Dispatch, Form, Operand, Refusal, Shader, linear, params};
 use crate::ops::Epilogue;
 
 params! {
@@ -13,19 +13,14 @@ params! {
 /// The most slices that are worth while: the second dispatch reads all of them.
 pub(super) const MOST_SLICES: usize = 16;
 
-/// The dispatch that writes slices to scratch buffer 0, and the one that adds them up; both work in vectors.
-pub(super) fn launch(
-    first: Dispatch,
+/// The dispatch that adds up so many slices in scratch buffer 0, in vectors.
+pub(super) fn dispatch(
     slices: usize,
     case: &Case<'_>,
     epilogue: &Epilogue,
     traits: &DeviceTraits,
-) -> Result<Launch, Refusal> {
+) -> Result<Dispatch, Refusal> {
     let output = &case.outputs[0];
-    let bytes = (slices as u64).saturating_mul(output.bytes() as u64);
-    if bytes > traits.max_binding_bytes {
-        return Refusal::because(format!("{slices} slices of {output} are more than this device binds"));
-    }
     let (items, workgroups) = linear(output.shape.elements() / 4, traits)?;
     let mut bindings = vec![
         Binding::new("x", Operand::Scratch(0), Form::ReadVec4),
@@ -34,6 +29,5 @@ pub(super) fn launch(
     bindings.extend(epilogue_bindings(epilogue, case.inputs, 2, true));
     let params = Params { count: items, channels: count(output.shape.last_axis() / 4)?, slices: count(slices)? };
     let shader = Shader::new("split_sum", Params::WGSL).with("T", "vec4<f32>").with_epilogue(epilogue, case.inputs, 2);
-    let sum = Dispatch { shader, bindings, params: params.words(), workgroups };
-    Ok(Launch { dispatches: vec![first, sum], scratch: vec![bytes] })
+    Ok(Dispatch { shader, bindings, params: params.words(), workgroups })
 }

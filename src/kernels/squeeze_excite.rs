@@ -143,7 +143,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         return Refusal::because(format!("{pictures} pictures are more than one dispatch can count"));
     };
     let second = op.second();
-    let inner = if vectors { Form::ReadVec4 } else { Form::Read };
+    let inner = Form::read(vectors);
     let mut bindings = Vec::new();
     let mut bind = |name, input: usize, form| {
         let elements = case.inputs[input].shape.elements();

@@ -18,7 +18,18 @@ pub(super) struct Team {
 /// Elements of a line that one lane should have at least, before more lanes join.
 const ELEMENTS_PER_LANE: usize = 8;
 /// Invocations that keep a GPU, and the cores of a processor, busy.
-pub(super) const BUSY: [usize; 2] = [1 << 14, 1 << 11];
+const BUSY: [usize; 2] = [1 << 14, 1 << 11];
+/// Invocations that keep a device busy.
+pub(super) fn busy(traits: &DeviceTraits) -> usize {
+    let [gpu, processor] = BUSY;
+    if traits.class == DeviceClass::Cpu { processor } else { gpu }
+}
+
+/// The steps of a tree that joins the values of `lanes` invocations, a power of two.
+pub(super) fn steps(lanes: u32) -> Vec<u32> {
+    std::iter::successors(Some(lanes / 2), |step| Some(step / 2)).take_while(|&step| step > 0).collect()
+}
+
 /// Elements of one round of an unrolled loop.
 const UNROLL: u32 = 8;
 /// Passes over a line that a loop which depends on it is allowed for; a handful is usual.
@@ -36,8 +47,7 @@ impl Team {
     /// The team for many lines whose elements lie side by side: the fewer lines there are, the larger, and never larger than
     /// [`Team::new`]. Small teams leave room for more lines in a workgroup, which then reads longer rows.
     pub(super) fn beside(length: usize, lines: usize, traits: &DeviceTraits) -> Team {
-        let [gpu, processor] = BUSY;
-        let most = (if traits.class == DeviceClass::Cpu { processor } else { gpu }).div_ceil(lines.max(1));
+        let most = busy(traits).div_ceil(lines.max(1));
         let lanes = [64, 16, 4].into_iter().find(|&lanes| lanes as usize <= most).unwrap_or(1);
         Team::of(lanes.min(Team::new(length, traits).lanes), length)
     }
@@ -62,12 +72,10 @@ impl Team {
 
     /// The options that `lib/team.wgsl` asks for; `spread` lays the same lanes of neighbouring lines side by side.
     pub(super) fn options(self, shader: Shader, spread: bool) -> Shader {
-        let steps: Vec<u32> =
-            std::iter::successors(Some(self.lanes / 2), |step| Some(step / 2)).take_while(|&step| step > 0).collect();
         shader
             .with("lanes", self.lanes)
             .with("threads", self.threads)
-            .with("steps", json!(steps))
+            .with("steps", json!(steps(self.lanes)))
             .with("unroll", self.unroll)
             .with("spread", spread)
     }

@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::layout::count;
+use crate::ops::TransposeAxis;
 use crate::tensor::AxisWindow;
 
 /// The axes as shaders call them.
@@ -20,9 +21,37 @@ pub(super) fn window_fits(axes: &[AxisWindow; 3]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a window has nothing to do with an axis: every position is its own output.
-pub(super) fn passes(axis: &AxisWindow) -> bool {
-    axis.size == 1 && axis.stride == 1 && axis.before == 0 && axis.after == 0
+/// Checks that no position of a transposed window wraps around.
+pub(super) fn transposed_fits(axes: &[TransposeAxis; 3]) -> Result<(), Refusal> {
+    for axis in axes {
+        let window = axis.size.saturating_mul(axis.dilation).saturating_add(axis.stride);
+        let reach = window.saturating_add(axis.output).saturating_add(axis.before);
+        if reach >= FARTHEST {
+            return Refusal::because(format!(
+                "a window that reaches over {reach} positions with stride {} is beyond its 32 bits",
+                axis.stride
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that transposed windows have no dilation, and that none of their positions wraps around.
+pub(super) fn transposed_densely(axes: &[TransposeAxis; 3]) -> Result<(), Refusal> {
+    match axes.iter().find(|axis| axis.dilation > 1 && axis.size > 1) {
+        Some(axis) => {
+            Refusal::because(format!("takes windows without dilation; this one has dilation {}", axis.dilation))
+        }
+        None => transposed_fits(axes),
+    }
+}
+
+/// Height and width of a transposed convolution whose depth is none.
+pub(super) fn two_axes([depth, height, width]: &[TransposeAxis; 3]) -> Result<[&TransposeAxis; 2], Refusal> {
+    match [depth.size, depth.stride, depth.input, depth.output] == [1; 4] && depth.before == 0 {
+        true => Ok([height, width]),
+        false => Refusal::because("takes one or two axes"),
+    }
 }
 
 /// Input, output, size, stride, dilation and padding before, of every axis.
