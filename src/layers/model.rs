@@ -56,6 +56,25 @@ pub enum TensorRef {
 }
 
 /// A model: a graph of layers. Cloning shares layers and weights. A model is a layer, too.
+///
+/// It is made from calls of layers, by [`Sequential`](super::Sequential), from a file ([`import::read_model`](crate::import::read_model))
+/// or by the [`zoo`](crate::zoo); [`Model::graph`] makes what a [`Session`](crate::session::Session) runs. Weights come from their
+/// initializers, with seed 0, until [`Model::initialize`], [`Model::load_weights`] or training gives others.
+///
+/// ```
+/// use wgconv::layers::*;
+///
+/// # fn main() -> Result<(), wgconv::error::LayerError> {
+/// let x = Input::new([32, 32, 3]); // rows, columns, channels; the batch is not counted
+/// let wide = Conv2D::new(8, 3).padding(Padding::Same).named("wide").call(&x);
+/// let deep = DepthwiseConv2D::new(5).padding(Padding::Same).named("deep").call(&wide);
+/// let sum = Merge::Add.named("sum").call_many(&[&wide, &deep]);
+/// let model = Model::new(&[x], &[sum])?;
+/// assert_eq!((model.inputs()[0].name.as_str(), model.outputs()[0].0.as_str()), ("input_layer", "sum"));
+/// println!("{}", model.summary(1)?.text(false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Model {
     pub(super) name: String,

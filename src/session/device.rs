@@ -6,7 +6,15 @@ use crate::error::GpuError;
 use crate::gpu;
 use crate::gpu::ShaderChecks;
 
-/// Where a graph runs.
+/// Where a graph runs. Cloning shares the device, and the pipelines compiled on it: open one and give clones to sessions.
+///
+/// ```
+/// use wgconv::session::Device;
+///
+/// let device = Device::auto(); // the best GPU, or else the CPU reference
+/// println!("{}", device.name());
+/// assert!(Device::select("no such adapter").is_err()); // part of a name, `gpu`, `cpu` or `auto`
+/// ```
 #[derive(Debug, Clone)]
 pub enum Device {
     /// A device behind wgpu.

@@ -88,6 +88,20 @@ impl Data {
 }
 
 /// A dense, row-major host tensor. Cloning is cheap: the elements are shared and never change.
+///
+/// Pictures and activations are `[batch, rows, columns, channels]`. Sessions take and give `f32`; [`Tensor::to_f32`] converts, and
+/// [`read_npy`] reads what NumPy saved.
+///
+/// ```
+/// use wgconv::tensor::Tensor;
+///
+/// # fn main() -> Result<(), wgconv::error::TensorError> {
+/// let picture = Tensor::from_f32([1, 2, 2, 1], vec![0.0, 0.25, 0.5, 1.0])?;
+/// assert_eq!(picture.shape().to_vec(), [1, 2, 2, 1]);
+/// assert_eq!(picture.f32s()?[3], 1.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
     shape: Shape,
