@@ -58,6 +58,8 @@ fn options_that_nothing_would_come_of_are_named() {
         (&["bench", "--suite", "models", "--noise", "3"], 2, "--compare"),
         (&["check", "zoo:separable_question", "--tolerance-scale", "NaN"], 2, "above 0"),
         (&["tune", "zoo:separable_question", "--device", "cpu"], 1, "CPU reference"),
+        (&["explain", "zoo:separable_question", "--tuning-file", "none.json"], 2, "--tuning"),
+        (&["bench", "--suite", "cold", "--tuning", "cached", "--tuning-file", "none.json"], 1, "none.json"),
     ] {
         let said = refused(code, arguments);
         assert!(said.contains(part), "{arguments:?}: {said}");

@@ -5,13 +5,16 @@ mod shared_data;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared_data::gpu;
 use wgconv::error::TuningError;
 use wgconv::graph::Graph;
 use wgconv::ops::{Conv, Epilogue, Unary, UnaryFn};
-use wgconv::session::{Device, Options, Session, Tuning, TuningTable, tune};
+use wgconv::session::{Device, Options, Progress, Session, Tuning, TuningTable, tune};
 use wgconv::tensor::{Padding, Tensor, TensorType, Window, compare};
 
 /// A pointwise convolution from 8 to 12 channels, which several kernels take, twice, and a function, which one takes.
@@ -84,6 +87,38 @@ fn tuned_and_untuned_agree_and_on_writes_what_cached_reads() {
         let comparison = compare(&tuned.run(&input()).unwrap()["y"], &expected["y"], accuracy, 3.0);
         assert!(comparison.pass, "{comparison}");
     }
+}
+
+#[test]
+fn threads_run_while_another_one_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let (started, waits) = mpsc::channel();
+    let (ran, hears) = mpsc::channel();
+    let hears = Mutex::new(hears);
+    let armed = Arc::new(AtomicBool::new(false));
+    let arm = armed.clone();
+    let progress = move |event| {
+        let Progress::Tuning { .. } = event else { return };
+        // The first shape is tuned alone, the second one while a run is waited for.
+        if armed.swap(false, Ordering::Relaxed) && started.send(()).is_ok() {
+            let heard = hears.lock().unwrap().recv_timeout(Duration::from_secs(60));
+            assert!(heard.is_ok(), "no run came through while another shape was compiled");
+        }
+    };
+    let file = Some(folder.path().join("table.json"));
+    let progress: Option<Arc<dyn Fn(Progress) + Send + Sync>> = Some(Arc::new(progress));
+    let options = Options { tuning: Tuning::On, tuning_file: file, progress, ..Options::default() };
+    let session = Session::new(graph(), Device::from_gpu(gpu()), options);
+    let expected = session.run(&input()).unwrap();
+    arm.store(true, Ordering::Relaxed);
+    let other = BTreeMap::from([("x".to_string(), TensorType::f32([2, 9, 11, 8]))]);
+    std::thread::scope(|scope| {
+        let compiling = scope.spawn(|| session.compile(&other).map(|_| ()));
+        waits.recv().unwrap();
+        assert_eq!(session.run(&input()).unwrap(), expected);
+        ran.send(()).unwrap();
+        compiling.join().unwrap().unwrap();
+    });
 }
 
 #[test]

@@ -159,11 +159,11 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
         Suite::Kernels => bench_kernels(&device, filter, args.defaults, budget, seen)?,
         Suite::Models => bench_models(&device, &args.tuning.apply(Options::default()), filter, budget, seen)?,
         Suite::Cold => {
-            let program = std::env::current_exe()?;
+            let (program, tuning) = (std::env::current_exe()?, args.tuning.again(&device)?);
             let child = |network: &str| {
                 let mut command = Command::new(&program);
                 command.args(["bench", "--first-output", network, "--device", &args.device.device]);
-                command.args(args.tuning.again());
+                command.args(&tuning);
                 command
             };
             bench_cold(&device, filter, args.starts, child, seen)?
@@ -184,6 +184,10 @@ fn run_suite(args: &BenchArgs, suite: Suite) -> Result<ExitCode, Failure> {
     };
     show(args, &text, &report)?;
     match compared {
+        _ if !report.failures.is_empty() => {
+            Err(format!("{} could not be timed; the report says why", report.failures.len()).into())
+        }
+        Some(compared) if compared.rows.is_empty() => Err("the earlier report has no row of this one".into()),
         Some(compared) if compared.regressions() > 0 => {
             Err(format!("{} rows are slower than noise explains", compared.regressions()).into())
         }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::session::{Options, Tuning};
+use super::Failure;
+use crate::gpu;
+use crate::session::{Options, Tuning, TuningTable};
 
 #[derive(Debug, Args)]
 pub(super) struct TuningArgs {
@@ -13,7 +15,7 @@ pub(super) struct TuningArgs {
     #[arg(long, value_enum, default_value = "off", value_name = "WHEN")]
     tuning: When,
     /// The table of tuned kernels; as a rule it lies in the user's folder for caches.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "tuning")]
     tuning_file: Option<PathBuf>,
 }
 
@@ -43,13 +45,16 @@ impl TuningArgs {
         self.tuning != When::Off
     }
 
-    /// These arguments again, for a process that does the work.
-    pub(super) fn again(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["--tuning".into(), self.tuning.name().into()];
-        if let Some(file) = &self.tuning_file {
-            arguments.extend(["--tuning-file".into(), file.into()]);
+    /// These arguments again, for a process that does the work with caches of its own: the table is named.
+    pub(super) fn again(&self, device: &gpu::Device) -> Result<Vec<OsString>, Failure> {
+        if !self.any() {
+            return Ok(Vec::new());
         }
-        arguments
+        let file = self.tuning_file.clone().map_or_else(|| TuningTable::default_path(device), Ok)?;
+        if self.tuning == When::Cached {
+            TuningTable::read(&file, device)?;
+        }
+        Ok(["--tuning".into(), self.tuning.name().into(), "--tuning-file".into(), file.into()].into())
     }
 
     /// Session options with these.

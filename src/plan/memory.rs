@@ -170,9 +170,17 @@ impl Packer<'_> {
 
 /// Bytes of the largest set of values that live at one step.
 pub(super) fn live_bytes(lifetimes: &[Lifetime]) -> u64 {
-    let live =
-        |step: usize| -> u64 { lifetimes.iter().filter(|l| l.first <= step && step <= l.last).map(|l| l.bytes).sum() };
-    lifetimes.iter().map(|lifetime| live(lifetime.first)).max().unwrap_or(0)
+    // What ends comes before what begins at the same step.
+    let begins = lifetimes.iter().map(|lifetime| (lifetime.first, true, lifetime.bytes));
+    let ends = lifetimes.iter().map(|lifetime| (lifetime.last + 1, false, lifetime.bytes));
+    let mut changes: Vec<(usize, bool, u64)> = begins.chain(ends).collect();
+    changes.sort_unstable();
+    let (mut live, mut most) = (0, 0);
+    for (_, begins, bytes) in changes {
+        live = if begins { live + bytes } else { live - bytes };
+        most = most.max(live);
+    }
+    most
 }
 
 #[cfg(test)]
@@ -208,6 +216,9 @@ mod tests {
                 prop_assert!(slots[clash.read].buffer != slots[clash.written].buffer);
             }
             prop_assert!(buffers.iter().all(|&bytes| bytes <= 100_000));
+            let at = |step| lifetimes.iter().filter(move |l: &&Lifetime| l.first <= step && step <= l.last);
+            let most = (0..50).map(|step| at(step).map(|lifetime| lifetime.bytes).sum()).max();
+            prop_assert_eq!(Some(live_bytes(&lifetimes)), most);
             prop_assert!(buffers.iter().sum::<u64>() >= live_bytes(&lifetimes));
         }
     }

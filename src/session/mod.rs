@@ -9,7 +9,7 @@ mod tuning;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::{Checked, StepCheck};
 pub use compiled::{Compiled, Progress, plan_with};
@@ -79,9 +79,34 @@ impl std::fmt::Debug for Options {
 /// Input types, in the order of the graph's inputs: what plans are told apart by.
 type Key = Vec<TensorType>;
 
-/// A graph on a device. Weights are uploaded once, whatever input shapes come along.
+/// A plan that is there or being made: threads that want the same one wait for each other, and no others do.
+type Place = Arc<Mutex<Option<Arc<Compiled>>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A graph on a device. Weights are uploaded once, whatever input shapes come along; each new set of shapes is compiled when it
+/// first comes.
 ///
-/// Threads may share it: runs follow each other on the device, and each thread gets the outputs of its own inputs.
+/// ```
+/// use std::collections::BTreeMap;
+/// use wgconv::session::{Device, Options, Session};
+/// use wgconv::tensor::Tensor;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let model = wgconv::zoo::build("separable_question")?; // or `import::read_model("model.keras")`
+/// let session = Session::new(model.graph(1)?, Device::auto(), Options::default());
+/// session.warm_up(&BTreeMap::new())?; // compile now rather than at the first run
+/// let inputs = BTreeMap::from([("input_layer".to_string(), Tensor::full([1, 12, 12, 1], 0.5))]);
+/// let outputs = session.run(&inputs)?;
+/// assert_eq!(outputs["dense"].f32s()?.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Threads may share it: runs follow each other on the device, and each thread gets the outputs of its own inputs. While one
+/// thread compiles for new input shapes, others run with those that are there.
 #[derive(Debug)]
 pub struct Session {
     graph: Graph,
@@ -91,7 +116,7 @@ pub struct Session {
     folded: FoldCache,
     tuned: Tuned,
     /// Most recently used last.
-    plans: Mutex<Vec<(Key, Arc<Compiled>)>>,
+    plans: Mutex<Vec<(Key, Place)>>,
 }
 
 impl Session {
@@ -137,23 +162,43 @@ impl Session {
         let named = |id: &crate::graph::ValueId| types.get(&self.graph.value(*id).name);
         let key: Key = self.graph.inputs().iter().map(|id| named(id).unwrap_or(self.graph.ty(*id)).clone()).collect();
         let known = |name: &String| self.graph.inputs().iter().any(|&id| self.graph.value(id).name == *name);
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if types.keys().all(known)
-            && let Some(position) = plans.iter().position(|(have, _)| *have == key)
-        {
-            let found = plans.remove(position);
-            let compiled = found.1.clone();
-            plans.push(found);
-            return Ok(compiled);
+        if !types.keys().all(known) {
+            // Says which name is unknown.
+            self.graph.with_input_types(types)?;
         }
-        let graph = self.graph.with_input_types(types)?;
-        let compiled =
-            Arc::new(Compiled::new(graph, &self.device, &self.options, &self.weights, &self.folded, &self.tuned)?);
-        if plans.len() >= self.options.cached_plans.max(1) {
-            plans.remove(0);
+        let place = self.place(key);
+        let mut made = lock(&place);
+        if let Some(compiled) = &*made {
+            return Ok(compiled.clone());
         }
-        plans.push((key, compiled.clone()));
-        Ok(compiled)
+        let compiled = self.graph.with_input_types(types).map_err(SessionError::from).and_then(|graph| {
+            Compiled::new(graph, &self.device, &self.options, &self.weights, &self.folded, &self.tuned)
+        });
+        match compiled {
+            Ok(compiled) => Ok(made.insert(Arc::new(compiled)).clone()),
+            Err(why) => {
+                // What cannot be made takes no place of what can.
+                lock(&self.plans).retain(|(_, other)| !Arc::ptr_eq(other, &place));
+                Err(why)
+            }
+        }
+    }
+
+    /// The place of a plan, which becomes the one used last.
+    fn place(&self, key: Key) -> Place {
+        let mut plans = lock(&self.plans);
+        let found = match plans.iter().position(|(have, _)| *have == key) {
+            Some(position) => plans.remove(position),
+            None => {
+                if plans.len() >= self.options.cached_plans.max(1) {
+                    plans.remove(0);
+                }
+                (key, Place::default())
+            }
+        };
+        let place = found.1.clone();
+        plans.push(found);
+        place
     }
 
     /// Compiles for the given input types and runs once on zeros, so that the first run that matters is as fast as any: shaders are
