@@ -21,11 +21,16 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "chain", accepts };
 /// Names of the further inputs.
 const NAMES: [&str; 6] = ["operand_a", "operand_b", "operand_c", "operand_d", "operand_e", "operand_f"];
 
+/// Further inputs that a chain can have on a device, beside its input and output.
+pub fn most_operands(traits: &DeviceTraits) -> usize {
+    NAMES.len().min((traits.max_storage_buffers as usize).saturating_sub(2))
+}
+
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let Op::Chain(op) = case.op else { return Refusal::because("takes chains of functions") };
     case.fits(traits)?;
     let operands = op.operands(case.inputs).map_err(|error| Refusal(error.to_string()))?;
-    let most = NAMES.len().min((traits.max_storage_buffers as usize).saturating_sub(2));
+    let most = most_operands(traits);
     if operands.len() > most {
         return Refusal::because(format!("takes {most} further inputs at most, and here are {}", operands.len()));
     }

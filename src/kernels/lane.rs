@@ -109,7 +109,7 @@ pub(super) fn tile(
 
 /// Vector instructions that load a texel for each lane, store one, and start a workgroup.
 pub(super) const TEXEL: usize = 42;
-const STORE: usize = 270;
+pub(super) const STORE: usize = 270;
 const WORKGROUP: usize = 2100;
 
 /// The output and what the epilogue reads, in binding order, from input `first` on.

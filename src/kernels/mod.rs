@@ -71,6 +71,7 @@ mod unary_grad;
 mod update;
 mod window;
 
+pub use chain::most_operands as chain_operands;
 pub use conv_winograd::pays as winograd_pays;
 pub use peak_copy::peak_copy;
 pub use peak_multiply::peak_multiply;

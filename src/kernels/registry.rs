@@ -50,6 +50,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("lib/lane.wgsl", include_str!("../../shaders/lib/lane.wgsl")),
     ("lib/tile_lane.wgsl", include_str!("../../shaders/lib/tile_lane.wgsl")),
     ("lib/window_lane.wgsl", include_str!("../../shaders/lib/window_lane.wgsl")),
+    ("lib/window_strip.wgsl", include_str!("../../shaders/lib/window_strip.wgsl")),
     ("conv_gemm", include_str!("../../shaders/conv_gemm.wgsl")),
     ("depthwise", include_str!("../../shaders/depthwise.wgsl")),
     ("pointwise", include_str!("../../shaders/pointwise.wgsl")),

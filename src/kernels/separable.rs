@@ -85,8 +85,8 @@ pub fn pays(case: &Case<'_>, traits: &DeviceTraits) -> Result<(), Refusal> {
     if traits.class == DeviceClass::Cpu {
         return Refusal::because("a processor has what lies between in its cache");
     }
-    accepts(case, traits)?;
     let pair = Pair::of(case)?;
+    launch(&pair, case, traits)?;
     let tile = pair.tile();
     let (tiles, column_tiles) = (pair.tiles(tile), pair.column_tiles(tile));
     let bytes = |pixels: usize| pixels.saturating_mul(4 * pair.depthwise.in_channels);
@@ -105,9 +105,12 @@ pub fn pays(case: &Case<'_>, traits: &DeviceTraits) -> Result<(), Refusal> {
 }
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    launch(&Pair::of(case)?, case, traits)
+}
+
+fn launch(pair: &Pair<'_>, case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     case.fits(traits)?;
-    let pair = Pair::of(case)?;
-    let Pair { op, depthwise, pointwise } = &pair;
+    let Pair { op, depthwise, pointwise } = pair;
     if op.depthwise.filters == Filters::Shared || op.depthwise.epilogue.residual {
         return Refusal::because("takes a filter for each channel, and nothing that is added to its result");
     }

@@ -79,8 +79,9 @@ fn spatial(squeeze: &Reduce, x: &TensorType) -> Result<usize, Refusal> {
 
 /// Whether a device gains from one dispatch for all of it, or why it does not.
 pub fn pays(case: &Case<'_>, traits: &DeviceTraits) -> Result<(), Refusal> {
-    accepts(case, traits)?;
-    let Layers { reduce, expand, pixels, .. } = Layers::of(case)?;
+    let layers = Layers::of(case)?;
+    launch(&layers, case, traits)?;
+    let Layers { reduce, expand, pixels, .. } = layers;
     let [gpu, processor] = MOST_PICTURES;
     let most = if traits.class == DeviceClass::Cpu { processor } else { gpu };
     if reduce.pixels() > most {
@@ -106,8 +107,12 @@ pub fn pays(case: &Case<'_>, traits: &DeviceTraits) -> Result<(), Refusal> {
 }
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    launch(&Layers::of(case)?, case, traits)
+}
+
+fn launch(layers: &Layers<'_>, case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     case.fits(traits)?;
-    let Layers { op, reduce, expand, pixels } = Layers::of(case)?;
+    let Layers { op, reduce, expand, pixels } = layers;
     let (channels, features, outs) = (reduce.in_channels, reduce.out_channels, expand.out_channels);
     if !channels.is_multiple_of(4) || !outs.is_multiple_of(4) {
         return Refusal::because(format!("takes channels that divide by 4, and these are {channels} and {outs}"));
@@ -134,7 +139,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     }
     let vectors = features.is_multiple_of(4);
     let columns = if vectors { features / 4 } else { features };
-    let rounds = [(channels / 4, pixels), (columns, channels), (outs / 4, features)];
+    let rounds = [(channels / 4, *pixels), (columns, channels), (outs / 4, features)];
     let apart = across.map(|across| threads / across);
     let rounds = rounds.into_iter().zip(across).zip(apart);
     ends(rounds.map(|(((outs, ins), across), apart)| outs.div_ceil(across) * ins.div_ceil(apart)).sum(), traits)?;
@@ -167,7 +172,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     bindings.push(Binding::new("y", Operand::Output(0), Form::WriteVec4));
     let params = Params {
         pictures: count(pictures)?,
-        pixels: count(pixels)?,
+        pixels: count(*pixels)?,
         channels: count(channels)?,
         quads: count(channels / 4)?,
         features: count(features)?,

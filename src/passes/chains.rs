@@ -2,39 +2,37 @@
 
 use crate::error::GraphError;
 use crate::graph::{Rewrite, Site, ValueId};
+use crate::kernels::{DeviceTraits, chain_operands};
 use crate::ops::{BinaryFn, Chain, ChainOperand, ChainStep, Op, UnaryFn};
 
-/// Joins functions whose results nothing else reads.
-pub(super) struct JoinChains;
+/// Joins functions whose results nothing else reads, with as many further inputs as a device binds.
+pub(super) struct JoinChains<'a> {
+    pub traits: &'a DeviceTraits,
+}
 
-/// Further inputs of one chain: a shader binds few more.
-const MOST_OPERANDS: usize = 4;
-
-impl Rewrite for JoinChains {
+impl Rewrite for JoinChains<'_> {
     fn name(&self) -> &'static str {
         "join_chains"
     }
 
     fn visit(&self, site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
-        let op = site.node.op.clone();
-        let inputs = site.inputs.clone();
-        let Some(own) = links(site, &op, &inputs, false) else { return Ok(None) };
+        let Some(own) = links(site, &site.node.op, &site.inputs, false) else { return Ok(None) };
+        let most = chain_operands(self.traits);
         for (step, value, further) in own {
-            let producer =
-                site.graph().producer(value).map(|node| (node.op.clone(), node.inputs.clone(), node.name.clone()));
-            let Some((before, before_inputs, name)) = producer else { continue };
-            let Some((mut steps, mut joined)) = chain_of(site, &before, &before_inputs) else { continue };
+            let Some(node) = site.graph().producer(value) else { continue };
+            let Some((mut steps, mut joined)) = chain_of(site, &node.op, &node.inputs) else { continue };
             if site.graph().ty(value) != site.graph().ty(joined[0]) {
                 continue;
             }
+            let joins = format!("joined with `{}`", node.name);
             joined.extend(further);
             if site.uses(value) != 1 {
-                site.refused.push(format!("not joined with `{name}`: its result is read elsewhere as well"));
-            } else if joined.len() > MOST_OPERANDS + 1 {
-                site.refused.push(format!("not joined with `{name}`: more than {MOST_OPERANDS} further inputs"));
+                site.refused.push(format!("not {joins}: its result is read elsewhere as well"));
+            } else if joined.len() > most + 1 {
+                site.refused.push(format!("not {joins}: more than {most} further inputs"));
             } else {
                 steps.push(step);
-                site.applied.push(format!("joined with `{name}`"));
+                site.applied.push(joins);
                 return site.emit(Chain { steps }, &joined).map(Some);
             }
         }

@@ -85,7 +85,7 @@ pub fn specialize(graph: Graph, traits: &DeviceTraits) -> Result<(Graph, Report)
             &squeeze_excite::FuseSqueezeExcite { traits },
             &squeeze_excite::ScaleWeights,
             &separable::FuseSeparable { traits },
-            &chains::JoinChains,
+            &chains::JoinChains { traits },
         ],
     )
 }

@@ -3,7 +3,7 @@
 use crate::error::GraphError;
 use crate::graph::{Rewrite, Site, ValueId};
 use crate::kernels::{Case, DeviceTraits, separable_pays};
-use crate::ops::{Conv, Filters, Op, Separable};
+use crate::ops::{Conv, Filters, Op, OpSpec, Separable};
 use crate::tensor::TensorType;
 
 /// Joins pairs of convolutions for a device.
@@ -31,9 +31,9 @@ impl Rewrite for FuseSeparable<'_> {
         let types: Vec<TensorType> = inputs.iter().map(|&id| site.graph().ty(id).clone()).collect();
         let op = Separable { depthwise, pointwise: pointwise.clone() };
         // What is no such pair is not worth a word.
-        let Ok([first, _]) = op.stages(&types) else { return Ok(None) };
+        let Ok([first, second]) = op.stages(&types) else { return Ok(None) };
         let name = site.name_of(value);
-        match self.refusal(site, value, &op, &types, &first) {
+        match self.refusal(site, value, &op, &types, [&first, &second]) {
             Some(why) => {
                 site.refused.push(format!("not joined with `{name}`: {why}"));
                 Ok(None)
@@ -53,7 +53,7 @@ impl FuseSeparable<'_> {
         value: ValueId,
         op: &Separable,
         types: &[TensorType],
-        first: &[TensorType],
+        [first, second]: [&[TensorType]; 2],
     ) -> Option<String> {
         if site.uses(value) != 1 {
             return Some("its result is read elsewhere as well".into());
@@ -61,8 +61,8 @@ impl FuseSeparable<'_> {
         if is_pointwise(&op.depthwise, first) {
             return Some("it has one tap".into());
         }
+        let outputs = op.pointwise.infer(second).ok()?;
         let op = Op::from(op.clone());
-        let outputs = op.spec().infer(types).ok()?;
         separable_pays(&Case { op: &op, inputs: types, outputs: &outputs }, self.traits).err().map(|why| why.0)
     }
 }

@@ -200,6 +200,9 @@ fn channel_scale(site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
         Some(Op::BatchNorm(norm)) => norm.axis == axis,
         _ => false,
     };
+    if !foldable {
+        return Ok(None);
+    }
     let Ok(values) = factors.f32s() else { return Ok(None) };
     let (scales, offsets): (Vec<f32>, Vec<f32>) = match function {
         BinaryFn::Mul => values.iter().map(|&v| (v, 0.0)).unzip(),
@@ -208,9 +211,6 @@ fn channel_scale(site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
         BinaryFn::Sub => values.iter().map(|&v| (1.0, -v)).unzip(),
         _ => return Ok(None),
     };
-    if !foldable {
-        return Ok(None);
-    }
     let what = if matches!(function, BinaryFn::Mul | BinaryFn::Div) { "scale" } else { "offset" };
     site.applied.push(format!("spelled out: the {what} of a batch normalisation"));
     let name = site.node.name.clone();
