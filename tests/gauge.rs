@@ -20,6 +20,22 @@ const FAMILIES: [&str; 2] = ["navi21", "gfx1100"];
 const SHARES: &[(&str, f64)] =
     &[("pointwise", 0.85), ("conv_gemm", 0.8), ("conv_direct", 0.7), ("separable", 0.55), ("depthwise", 0.35)];
 
+/// Options that do not change a kernel's structure.
+const EPILOGUES: [&str; 12] = [
+    "T",
+    "bias",
+    "residual",
+    "activation",
+    "inner_bias",
+    "inner_activation",
+    "expand_bias",
+    "expand_activation",
+    "biases",
+    "form",
+    "forms",
+    "axes",
+];
+
 /// A shader of the GPU family: its text, and the dispatch it is for.
 struct Shipped {
     text: String,
@@ -101,7 +117,7 @@ fn readings(shaders: &[Shipped]) -> Option<Vec<Vec<Reading>>> {
 fn structure(dispatch: &Dispatch) -> String {
     let told = |(name, value): &(&&str, &Value)| {
         let plain = value.is_null() || **value == Value::Bool(false);
-        !plain && !["T", "bias", "residual", "activation", "inner_bias", "inner_activation", "axes"].contains(name)
+        !plain && !EPILOGUES.contains(name)
     };
     let options = dispatch.shader.options.iter().filter(told);
     options.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ").replace('"', "")

@@ -185,7 +185,7 @@ fn not_differentiable(op: &Op) -> bool {
         Op::UnaryGrad(_) | Op::PoolGrad(_) | Op::ConvGradFilter(_) => true,
         Op::Random(_) | Op::Update(_) => true,
         // Made of other ops once their gradients are there.
-        Op::Separable(_) | Op::SqueezeExcite(_) | Op::Winograd(_) | Op::Chain(_) => true,
+        Op::Separable(_) | Op::InvertedResidual(_) | Op::SqueezeExcite(_) | Op::Winograd(_) | Op::Chain(_) => true,
         Op::Binary(binary) => matches!(
             binary.function,
             BinaryFn::Equal | BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Greater | BinaryFn::GreaterEqual

@@ -267,6 +267,39 @@ fn a_depthwise_convolution_joins_the_pointwise_one_that_reads_it_where_that_pays
     }
 }
 
+#[test]
+fn an_inverted_residual_block_becomes_one_where_that_pays() {
+    let block = |side: usize, read_twice: bool| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([1, side, side, 4]));
+        let expanded = conv2d(&mut graph, x, [1, 1, 4, 24], 1);
+        let expanded = relu(&mut graph, expanded);
+        let w = graph.constant("w", wave(&[3, 3, 1, 24], 0.61));
+        let same = Window { padding: Padding::Same, ..Window::unit(2) };
+        let filtered = graph.node("depthwise", Conv::new(same, 24), &[expanded, w]).unwrap();
+        let filtered = relu(&mut graph, filtered);
+        let y = conv2d(&mut graph, filtered, [1, 1, 24, 4], 1);
+        let y = graph.node("residual", Binary { function: BinaryFn::Add }, &[y, x]).unwrap();
+        graph.output("y", y);
+        if read_twice {
+            graph.output("expanded", expanded);
+        }
+        graph
+    };
+    for (class, side, read_twice, why) in [
+        (DeviceClass::Discrete, 70, false, ""),
+        (DeviceClass::Discrete, 70, true, "read elsewhere"),
+        (DeviceClass::Discrete, 9, false, "its 6 tiles"),
+        (DeviceClass::Cpu, 70, false, "in its cache"),
+    ] {
+        let (ops, report) = check_on(class, block(side, read_twice), Accuracy::NormalizedReduction { length: 24 });
+        assert_eq!(ops.iter().any(|op| op == "InvertedResidual"), why.is_empty(), "{ops:?} {report:?}");
+        let notes = if why.is_empty() { &report.applied } else { &report.refused };
+        let told = |note: &wgconv::passes::Note| note.pass == "fuse_inverted_residual" && note.what.contains(why);
+        assert!(notes.iter().any(told), "{report:?}");
+    }
+}
+
 /// A squeeze-and-excite block over `[pictures, side, side, 16]`, and the pointwise convolution that reads what it scales.
 fn squeeze_and_excite(pictures: usize, side: usize) -> Graph {
     let mut graph = Graph::new();

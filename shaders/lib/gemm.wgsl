@@ -9,7 +9,8 @@
    step behind the loop; `grouped`, whether the grid holds a product for each group of channels, which `enter` is told, and `batched`, whether
    those lie behind each other rather than beside each other; `sliced`, whether the sum is cut into slices that a workgroup
    each adds up; `phased`, whether a grid holds several products, told apart by `enter`, whose sizes are in `phase`. There `load_w` gives four terms of a column, as
-   `load_x` does of a row. #}
+   `load_x` does of a row. Where there is an option `prepared`, each step begins with `prepare(first_row, place, local)`, which brings
+   into workgroup memory what its `load_x` reads, and `pixel_of(row)` says where a row is stored. #}
 {% set sizes = "phase" if phased else "params" %}
 {% set count = threads[0] * threads[1] %}
 {% set rows = 4 * own[0] * threads[0] %}
@@ -18,6 +19,10 @@
 {% set x_loads = rows * quads // count %}
 {% set w_loads = across * depth // count %}
 {% macro step(used, last) %}
+{% if prepared is defined %}
+        prepare(first_row, place, local);
+        workgroupBarrier();
+{% endif %}
 {% for l in range(x_loads) %}
         let x_value{{ l }} = load_x{{ last }}(row{{ l }}, place);
 {% endfor %}

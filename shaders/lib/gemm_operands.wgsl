@@ -57,7 +57,11 @@ fn start_of(column: u32) -> vec4<f32> {
 }
 
 fn store({% if sliced %}slice: u32, {% endif %}row: u32, column: u32, sum: vec4<f32>) {
-    let start = {% if sliced %}(slice * params.rows + row){% elif batched %}(own_group * params.rows + row){% else %}row{% endif %} * ({{ pitch }} / {{ part }}u);
+{% if prepared is defined %}
+    let pixel = pixel_of(row);
+    if (pixel >= params.pixels) { return; }
+{% endif %}
+    let start = {% if sliced %}(slice * params.rows + row){% elif batched %}(own_group * params.rows + row){% elif prepared is defined %}pixel{% else %}row{% endif %} * ({{ pitch }} / {{ part }}u);
 {% if vectors %}
     let i = start + {% if beside %}own_group * (params.columns / 4u) + {% endif %}column / 4u;
     if (column < params.columns) { y[i] = {% if sliced %}sum{% else %}complete(sum, i){% endif %}; }

@@ -8,6 +8,7 @@ mod conv_gpu;
 mod conv_vectors;
 mod elementwise;
 mod gradients;
+mod inverted_residual;
 mod movement;
 mod pools;
 mod reductions;
@@ -129,6 +130,7 @@ pub fn all() -> Vec<OpCase> {
         conv_gpu::cases(),
         elementwise::cases(),
         gradients::cases(),
+        inverted_residual::cases(),
         movement::cases(),
         pools::cases(),
         reductions::cases(),

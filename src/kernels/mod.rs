@@ -29,6 +29,7 @@ mod epilogue;
 mod expand;
 mod gather;
 mod gemm;
+mod inverted_residual;
 mod lane;
 mod layout;
 mod matmul;
@@ -73,6 +74,7 @@ mod window;
 
 pub use chain::most_operands as chain_operands;
 pub use conv_winograd::pays as winograd_pays;
+pub use inverted_residual::pays as inverted_residual_pays;
 pub use peak_copy::peak_copy;
 pub use peak_multiply::peak_multiply;
 pub use probe::Probe;

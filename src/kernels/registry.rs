@@ -4,10 +4,10 @@ use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, chain, concat, conv_direct, conv_gemm, conv_generic,
     conv_grad_filter, conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_gemm,
     conv_transpose_lane, conv_winograd, dense_lane, dense_rows, depthwise, depthwise_grad_filter, depthwise_lane,
-    depthwise_transpose, expand, gather, matmul, matmul_tile, moments, normalize, pad, pad_grad, pointwise,
-    pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize, resize_grad, select, separable,
-    shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, squeeze_excite, transpose, transpose_tile,
-    unary, unary_grad, update,
+    depthwise_transpose, expand, gather, inverted_residual, matmul, matmul_tile, moments, normalize, pad, pad_grad,
+    pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize, resize_grad, select,
+    separable, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, squeeze_excite, transpose,
+    transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -36,6 +36,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_tile", include_str!("../../shaders/matmul_tile.wgsl")),
     ("normalize", include_str!("../../shaders/normalize.wgsl")),
+    ("inverted_residual", include_str!("../../shaders/inverted_residual.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
     ("peak_copy", include_str!("../../shaders/peak_copy.wgsl")),
     ("peak_multiply", include_str!("../../shaders/peak_multiply.wgsl")),
@@ -137,6 +138,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             conv_transpose::KERNEL,
         ],
         Op::Separable(_) => &[separable::KERNEL],
+        Op::InvertedResidual(_) => &[inverted_residual::KERNEL],
         Op::SqueezeExcite(_) => &[squeeze_excite::KERNEL],
         Op::Winograd(_) => &[conv_winograd::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],

@@ -11,6 +11,7 @@ use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params,
 };
 use crate::ops::{ConvSite, Filters, Op, Separable};
+use crate::tensor::{AxisWindow, TensorType};
 
 params! {
     /// Parameters of `separable`: rows (pixels), columns (output channels), input channels, tiles beside each other, vectors
@@ -38,38 +39,68 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "separable", accepts };
 /// Taps that the bits of a number stand for.
 const MOST_TAPS: usize = 31;
 /// Workgroups that keep a GPU busy.
-const BUSY: usize = 64;
+pub(super) const BUSY: usize = 64;
 /// Terms of the sum that are in workgroup memory at once.
 const DEPTH: usize = 16;
 
 /// Both convolutions, resolved.
-struct Pair<'a> {
-    op: &'a Separable,
-    depthwise: ConvSite,
-    pointwise: ConvSite,
+pub(super) struct Pair<'a> {
+    pub(super) op: &'a Separable,
+    pub(super) depthwise: ConvSite,
+    pub(super) pointwise: ConvSite,
 }
 
 impl<'a> Pair<'a> {
     fn of(case: &Case<'a>) -> Result<Pair<'a>, Refusal> {
         let Op::Separable(op) = case.op else { return Refusal::because("takes pairs of convolutions") };
+        Pair::new(op, case.inputs)
+    }
+
+    pub(super) fn new(op: &'a Separable, inputs: &[TensorType]) -> Result<Pair<'a>, Refusal> {
         let wrong = |error: crate::error::ShapeError| Refusal(error.to_string());
-        let [first, second] = op.stages(case.inputs).map_err(wrong)?;
+        let [first, second] = op.stages(inputs).map_err(wrong)?;
         let depthwise = op.depthwise.site(&first).map_err(wrong)?;
         Ok(Pair { op, depthwise, pointwise: op.pointwise.site(&second).map_err(wrong)? })
     }
 
-    /// The tile: all columns if they are up to 128, and half the rows where that keeps more of a device busy.
-    fn tile(&self) -> Tile {
+    /// Checks what the kernels ask of both convolutions, and gives the axes of the window.
+    pub(super) fn window(&self) -> Result<[AxisWindow; 2], Refusal> {
+        let Pair { op, depthwise, pointwise } = self;
+        if op.depthwise.filters == Filters::Shared || op.depthwise.epilogue.residual {
+            return Refusal::because("takes a filter for each channel, and nothing that is added to its result");
+        }
+        let (ins, outs) = (pointwise.in_channels, pointwise.out_channels);
+        if !ins.is_multiple_of(4) || !outs.is_multiple_of(4) {
+            return Refusal::because(format!("takes channels that divide by 4, and these are {ins} and {outs}"));
+        }
+        let axes = depthwise.axes3();
+        window_fits(&axes)?;
+        let [depth, height, width] = axes;
+        if !depth.passes() || height.size * width.size > MOST_TAPS {
+            return Refusal::because(format!(
+                "takes up to {MOST_TAPS} taps over one or two axes, and here are {}",
+                depthwise.taps()
+            ));
+        }
+        Ok([height, width])
+    }
+
+    /// The tile with `rows` threads along its rows: all columns if they are up to 128.
+    pub(super) fn tile_of(&self, rows: usize) -> Tile {
         let (across, own) = match self.pointwise.out_channels {
             0..=32 => (8, 1),
             33..=64 => (16, 1),
             _ => (16, 2),
         };
-        let tile = |rows| Tile { threads: [rows, across], own: [1, own], depth: DEPTH, pace: 1.0 };
-        if self.tiles(tile(16)) >= BUSY { tile(16) } else { tile(8) }
+        Tile { threads: [rows, across], own: [1, own], depth: DEPTH, pace: 1.0 }
     }
 
-    fn column_tiles(&self, tile: Tile) -> usize {
+    /// The tile, of half the rows where that keeps more of a device busy.
+    fn tile(&self) -> Tile {
+        if self.tiles(self.tile_of(16)) >= BUSY { self.tile_of(16) } else { self.tile_of(8) }
+    }
+
+    pub(super) fn column_tiles(&self, tile: Tile) -> usize {
         self.pointwise.out_channels.div_ceil(tile.columns())
     }
 
@@ -110,23 +141,9 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
 
 fn launch(pair: &Pair<'_>, case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     case.fits(traits)?;
-    let Pair { op, depthwise, pointwise } = pair;
-    if op.depthwise.filters == Filters::Shared || op.depthwise.epilogue.residual {
-        return Refusal::because("takes a filter for each channel, and nothing that is added to its result");
-    }
+    let Pair { op, pointwise, .. } = pair;
+    let [height, width] = pair.window()?;
     let (ins, outs) = (pointwise.in_channels, pointwise.out_channels);
-    if !ins.is_multiple_of(4) || !outs.is_multiple_of(4) {
-        return Refusal::because(format!("takes channels that divide by 4, and these are {ins} and {outs}"));
-    }
-    let axes = depthwise.axes3();
-    window_fits(&axes)?;
-    let [depth, height, width] = &axes;
-    if !depth.passes() || height.size * width.size > MOST_TAPS {
-        return Refusal::because(format!(
-            "takes up to {MOST_TAPS} taps over one or two axes, and here are {}",
-            depthwise.taps()
-        ));
-    }
     let tile = pair.tile();
     tile.fits(tile.bytes(), traits)?;
     ends(ins.div_ceil(DEPTH), traits)?;
@@ -178,7 +195,7 @@ mod tests {
     use super::*;
     use crate::kernels::check::launches;
     use crate::ops::Conv;
-    use crate::tensor::{Padding, TensorType, Window};
+    use crate::tensor::{Padding, Window};
 
     fn pair(stride: usize, channels: usize) -> Op {
         let window = Window { stride: vec![stride; 2], padding: Padding::Same, ..Window::unit(2) };

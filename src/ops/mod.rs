@@ -14,6 +14,7 @@ mod cost;
 mod expand;
 mod gather;
 mod gradient;
+mod inverted_residual;
 mod matmul;
 mod moments;
 mod normalize;
@@ -49,6 +50,7 @@ pub use cost::Cost;
 pub use expand::Expand;
 pub use gather::Gather;
 pub use gradient::{Gradient, GradientBuilder, GradientSite, Operand};
+pub use inverted_residual::InvertedResidual;
 pub use matmul::{MatMul, MatMulSite};
 pub use moments::Moments;
 pub use normalize::Normalize;
@@ -138,6 +140,8 @@ ops! {
     ConvTranspose,
     /// A depthwise and a pointwise convolution in one.
     Separable,
+    /// A pointwise, a depthwise and a pointwise convolution in one.
+    InvertedResidual,
     /// The factors of a squeeze-and-excite block: a mean over all pixels and two dense layers in one.
     SqueezeExcite,
     /// A 3x3 convolution with transformed filters.

@@ -84,6 +84,7 @@ pub fn specialize(graph: Graph, traits: &DeviceTraits) -> Result<(Graph, Report)
         &[
             &squeeze_excite::FuseSqueezeExcite { traits },
             &squeeze_excite::ScaleWeights,
+            &separable::FuseInvertedResidual { traits },
             &separable::FuseSeparable { traits },
             &chains::JoinChains { traits },
         ],

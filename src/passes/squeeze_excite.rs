@@ -1,9 +1,10 @@
 //! Squeeze-and-excite blocks: their factors are computed in one dispatch, and multiply weights where those are fewer than pixels.
 
+use super::separable::conv_of;
 use crate::error::GraphError;
 use crate::graph::{Rewrite, Site, ValueId};
 use crate::kernels::{Case, DeviceTraits, Refusal, squeeze_excite_pays};
-use crate::ops::{Binary, BinaryFn, ChainOperand, Conv, Dim, Filters, Op, Reduce, ReduceFn, Reshape, SqueezeExcite};
+use crate::ops::{Binary, BinaryFn, ChainOperand, Dim, Filters, Op, Reduce, ReduceFn, Reshape, SqueezeExcite};
 use crate::tensor::TensorType;
 
 /// Joins a mean over pixels and the two dense layers that read it, for a device.
@@ -19,7 +20,7 @@ impl Rewrite for FuseSqueezeExcite<'_> {
     fn visit(&self, site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
         let Op::Conv(expand) = &site.node.op else { return Ok(None) };
         let hidden = site.inputs[0];
-        let Some((reduce, reduce_inputs)) = conv(site, hidden) else { return Ok(None) };
+        let Some((reduce, reduce_inputs)) = conv_of(site, hidden) else { return Ok(None) };
         let pooled = reshaped(site, reduce_inputs[0]);
         let mean = |op: &Op| match op {
             Op::Reduce(reduce) if reduce.function == ReduceFn::Mean => Some(reduce.clone()),
@@ -133,14 +134,6 @@ impl Rewrite for ScaleWeights {
         site.applied.push(format!("`{name}` scales the weights instead"));
         site.emit(conv, &inputs).map(Some)
     }
-}
-
-/// The convolution that computes a value.
-fn conv(site: &Site<'_>, value: ValueId) -> Option<(Conv, Vec<ValueId>)> {
-    site.producer(value, |op| match op {
-        Op::Conv(conv) => Some(conv.clone()),
-        _ => None,
-    })
 }
 
 /// The value that a value is another shape of.

@@ -143,7 +143,7 @@ fn translate(t: &mut Translator<'_>, node: &Node) -> Result<Option<Known>, Strin
         Op::Pad(op) => movement::pad(t, node, op).map(Some),
         Op::Resize(op) => movement::resize(t, node, op).map(Some),
         Op::Expand(op) => movement::expand(t, node, op).map(Some),
-        Op::Separable(_) | Op::SqueezeExcite(_) | Op::Winograd(_) | Op::Chain(_) => {
+        Op::Separable(_) | Op::InvertedResidual(_) | Op::SqueezeExcite(_) | Op::Winograd(_) | Op::Chain(_) => {
             Err("an op joined for one device; export the graph as it is before `passes::specialize`".into())
         }
         Op::Moments(_)
