@@ -9,6 +9,7 @@ pub(super) fn cases() -> Vec<OpCase> {
     let mut cases = pointwise();
     cases.extend(tiles());
     cases.extend(strips());
+    cases.extend(few_outputs());
     cases.extend(per_channel());
     cases.extend(multipliers());
     cases.extend(transposed());
@@ -97,6 +98,28 @@ fn strips() -> Vec<OpCase> {
         case("conv tiles/1 to 4 in strips", conv(same(1)), &[1, 13, 70, 1], &[5, 5, 1, 4], Some(1), false),
         case("conv tiles/4 to 12 in strips", conv(valid), &[1, 15, 24, 4], &[3, 2, 4, 12], None, true),
         case("conv tiles/2 to 8 over one axis", conv(one), &[2, 127, 2], &[9, 2, 8], Some(8), false),
+    ]
+}
+
+/// Few output channels.
+fn few_outputs() -> Vec<OpCase> {
+    let conv = |window| activated(Conv::new(window, 1), UnaryFn::Relu6);
+    let uneven = window(&[1, 1], &[2, 1], Padding::Explicit(vec![(3, 0), (0, 2)]));
+    vec![
+        case("conv tiles/16 to 1 in strips", conv(same(1)), &[3, 14, 13, 16], &[3, 3, 16, 1], Some(1), true),
+        case("conv tiles/8 to 3 in strips", conv(same(2)), &[2, 15, 27, 8], &[5, 5, 8, 3], Some(3), false),
+        case("conv tiles/20 to 2 in strips", conv(uneven), &[1, 9, 7, 20], &[2, 3, 20, 2], Some(1), true),
+        case("conv tiles/4 to 1 larger than its input", conv(same(1)), &[1, 3, 2, 4], &[7, 11, 4, 1], None, false),
+        case(
+            "conv tiles/12 to 3 over one axis",
+            conv(window(&[3], &[1], Padding::Same)),
+            &[2, 127, 12],
+            &[4, 12, 3],
+            None,
+            true,
+        ),
+        case("conv tiles/24 to 2 of one tap", conv(Window::unit(2)), &[2, 9, 31, 24], &[1, 1, 24, 2], Some(2), true),
+        case("conv tiles/dense of many rows to 1", conv(Window::unit(0)), &[5, 27, 60], &[60, 1], Some(1), false),
     ]
 }
 

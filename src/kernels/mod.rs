@@ -8,6 +8,7 @@ mod chain;
 mod check;
 mod concat;
 mod conv_direct;
+mod conv_few;
 mod conv_gemm;
 mod conv_generic;
 mod conv_grad_filter;

@@ -1,12 +1,12 @@
 //! The list of all templates, and the candidates of each op in order of preference.
 
 use super::{
-    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, chain, concat, conv_direct, conv_gemm, conv_generic,
-    conv_grad_filter, conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose, conv_transpose_gemm,
-    conv_transpose_lane, conv_winograd, dense_lane, dense_rows, depthwise, depthwise_grad_filter, depthwise_lane,
-    depthwise_transpose, expand, gather, inverted_residual, matmul, matmul_tile, moments, normalize, pad, pad_grad,
-    pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize, resize_grad, select,
-    separable, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, squeeze_excite, transpose,
+    DeviceClass, DeviceTraits, Kernel, batch_norm, binary, chain, concat, conv_direct, conv_few, conv_gemm,
+    conv_generic, conv_grad_filter, conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose,
+    conv_transpose_gemm, conv_transpose_lane, conv_winograd, dense_lane, dense_rows, depthwise, depthwise_grad_filter,
+    depthwise_lane, depthwise_transpose, expand, gather, inverted_residual, matmul, matmul_tile, moments, normalize,
+    pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize, resize_grad,
+    select, separable, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, squeeze_excite, transpose,
     transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
@@ -64,6 +64,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
     ("conv_transpose_lane", include_str!("../../shaders/conv_transpose_lane.wgsl")),
     ("conv_winograd", include_str!("../../shaders/conv_winograd.wgsl")),
+    ("conv_few", include_str!("../../shaders/conv_few.wgsl")),
     ("conv_direct", include_str!("../../shaders/conv_direct.wgsl")),
     ("dense_rows", include_str!("../../shaders/dense_rows.wgsl")),
     ("dense_lane", include_str!("../../shaders/dense_lane.wgsl")),
@@ -124,6 +125,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
             depthwise_lane::KERNEL,
             shared_depthwise_lane::KERNEL,
             dense_rows::KERNEL,
+            conv_few::KERNEL,
             pointwise::KERNEL,
             depthwise::KERNEL,
             shared_depthwise::KERNEL,
