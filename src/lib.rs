@@ -7,7 +7,7 @@
 //! - [`train`]: losses, optimizers, metrics and the loop around them; [`train::Trainer`] trains a model in place.
 //! - [`tensor`]: arrays on the host, `.npy` and `.safetensors` files. [`error`]: what can go wrong.
 //! - [`graph`], [`ops`], [`passes`], [`plan`], [`kernels`], [`gpu`], [`cpu`]: what happens in between, each stop printable.
-//!   [`bench`] times it, [`cases`] are what kernels are tested on, [`cli`] is the program `wgconv`.
+//!   [`mod@bench`] times it, [`cases`] are what kernels are tested on, [`cli`] is the program `wgconv`.
 //!
 //! Arrays are row-major with the batch first and channels last: `[batch, rows, columns, channels]`. Models of ONNX files keep the
 //! order of axes that the file has. Inputs and outputs go by name: those of [`layers::Model::inputs`] and

@@ -17,6 +17,26 @@ use crate::tensor::{Shape, Tensor};
 /// are asked for, come back. [`Trainer::update_model`] gives the model its trained weights.
 ///
 /// The same settings, data and device give the same bits, run after run.
+///
+/// ```
+/// use wgconv::layers::*;
+/// use wgconv::session::Device;
+/// use wgconv::tensor::Tensor;
+/// use wgconv::train::{Arrays, FitOptions, Loss, Optimizer, Settings, Trainer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let model = Sequential::new().add(Dense::new(1)).build([3])?;
+/// let x = Tensor::from_fn([64, 3], |i| (i as f32 * 0.7).sin());
+/// let y = Tensor::from_fn([64, 1], |i| ((3 * i) as f32 * 0.7).sin()); // the first of the three
+/// let settings = Settings::new(&model, Loss::MeanSquaredError, Optimizer::adam().learning_rate(0.05));
+/// let mut trainer = Trainer::new(&model, Device::auto(), settings)?;
+/// let history = trainer.fit(&Arrays::new(&model, x, y)?, &FitOptions::epochs(20))?;
+/// assert!(history.epochs[19].loss < 0.1 * history.epochs[0].loss);
+/// # let folder = tempfile::tempdir()?;
+/// model.save(folder.path().join("trained.keras"))?; // the model has its trained weights
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Trainer {
     model: Model,
