@@ -81,6 +81,7 @@ fn numbers_and_files_that_cannot_be_meant_are_refused() {
         (&["explain", "zoo:separable_question", "--batch", "100000000"], 1, "use a smaller batch"),
         (&["check", "zoo:separable_question", "--batch", "4000000000"], 1, "no memory for input `input_layer`"),
         (&["tune", "zoo:separable_question", "--batch", "100000000", "--out", &path("t.json")], 1, "a smaller batch"),
+        (&["summary", "zoo:mobilenet_v1?alpha=wide"], 1, "options are alpha, size, classes, seed"),
         (&["summary", &x], 1, ".keras, .h5, .onnx and .tflite files"),
         (&["run", onnx, "--input", &x, "--batch", "5"], 1, "has a batch of 2 where 5 is asked for"),
         (&["run", onnx, "--input", &x, "--input-shape", "input=1,12,12,1"], 1, "--input-shape says [1, 12, 12, 1]"),

@@ -16,6 +16,7 @@ use crate::tensor::{Precision, Tensor, read_npy};
 #[derive(Debug, Args)]
 pub(super) struct InputArgs {
     /// An .npy array (batch axis first) or a PNG or JPEG picture for an input; the name may be left out when there is one.
+    /// `run` takes a folder of pictures, too.
     #[arg(long = "input", value_name = "[NAME=]FILE")]
     files: Vec<String>,
     /// ONNX and TFLite models: sizes of an input whose axes are open.

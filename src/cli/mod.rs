@@ -61,11 +61,11 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Write a model for other programs: .keras or .weights.h5 for Keras 3, .onnx, .safetensors.
     Convert(convert::ConvertArgs),
-    /// Train a model on arrays or a folder of pictures.
+    /// Train a model of layers (.keras, .h5 or zoo:NAME) on arrays or a folder of pictures.
     Train(Box<train::TrainArgs>),
-    /// Loss and metrics of a model on samples.
+    /// Loss and metrics of a model of layers on samples.
     Evaluate(evaluate::EvaluateArgs),
-    /// A model's outputs for any number of samples, batch by batch.
+    /// The outputs of a model of layers for any number of samples, batch by batch.
     Predict(predict::PredictArgs),
     /// Run the folders of ONNX's backend tests: pass, fail or unsupported each; exit 1 on any fail.
     OnnxTest(onnx_test::OnnxTestArgs),

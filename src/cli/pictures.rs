@@ -9,39 +9,41 @@ use serde_json::Value;
 use super::Failure;
 use crate::import::{ChannelOrder, Interpolation, Layout, Preprocess, ResizeTo};
 
+/// Said of each option by itself: a heading of all would go on to the options that come after.
+const HEADING: &str = "Pictures";
+
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Pictures")]
 pub(super) struct PictureArgs {
     /// What becomes of a picture: a JSON file, or bytes (0 to 255), unit (0 to 1), tf (-1 to 1), imagenet or caffe; as a rule
     /// MODEL.preprocess.json beside the model, where there is one. The options below change single settings of it.
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, help_heading = HEADING, value_name = "NAME|FILE")]
     preprocess: Option<String>,
     /// The size to resize to, or that of the shorter side; as a rule the model's own.
-    #[arg(long, value_name = "ROWS,COLUMNS|shortest=N", value_parser = resize)]
+    #[arg(long, help_heading = HEADING, value_name = "ROWS,COLUMNS|shortest=N", value_parser = resize)]
     resize: Option<ResizeTo>,
     /// Rows and columns to keep around the centre.
-    #[arg(long, value_name = "ROWS,COLUMNS", value_parser = size)]
+    #[arg(long, help_heading = HEADING, value_name = "ROWS,COLUMNS", value_parser = size)]
     crop: Option<(usize, usize)>,
     /// How pixels are computed when the size changes: bilinear (with antialiasing, as Pillow), bicubic or nearest.
-    #[arg(long, value_name = "NAME", value_parser = word::<Interpolation>)]
+    #[arg(long, help_heading = HEADING, value_name = "NAME", value_parser = word::<Interpolation>)]
     interpolation: Option<Interpolation>,
     /// Factor for the bytes 0 to 255 of pictures; samples that are given as arrays by --x are multiplied by it, too.
-    #[arg(long, value_name = "X", allow_hyphen_values = true)]
+    #[arg(long, help_heading = HEADING, value_name = "X", allow_hyphen_values = true)]
     scale: Option<f32>,
     /// Subtracted after the factor: one number, or one for each channel.
-    #[arg(long, value_name = "X[,Y,Z]", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, help_heading = HEADING, value_name = "X[,Y,Z]", value_delimiter = ',', allow_hyphen_values = true)]
     mean: Option<Vec<f32>>,
     /// What is divided by at last: one number, or one for each channel.
-    #[arg(long, value_name = "X[,Y,Z]", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, help_heading = HEADING, value_name = "X[,Y,Z]", value_delimiter = ',', allow_hyphen_values = true)]
     std: Option<Vec<f32>>,
     /// Red first; the rule.
-    #[arg(long, conflicts_with = "bgr")]
+    #[arg(long, help_heading = HEADING, conflicts_with = "bgr")]
     rgb: bool,
     /// Blue first.
-    #[arg(long)]
+    #[arg(long, help_heading = HEADING)]
     bgr: bool,
     /// The order of axes, nhwc or nchw, where the model's input shape does not tell.
-    #[arg(long, value_name = "ORDER", value_parser = word::<Layout>)]
+    #[arg(long, help_heading = HEADING, value_name = "ORDER", value_parser = word::<Layout>)]
     layout: Option<Layout>,
 }
 

@@ -21,29 +21,34 @@ pub struct Entry {
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
+    /// The options that it has, separated by commas.
+    pub options: &'static str,
     build: fn(&Options<'_>) -> Result<Model, ZooError>,
 }
 
 /// Every architecture.
 pub const ENTRIES: &[Entry] = &[
-    Entry { name: "mobilenet_v1", about: "MobileNet; alpha, size, classes, seed", build: mobilenet::v1 },
-    Entry { name: "mobilenet_v2", about: "MobileNetV2; alpha, size, classes, seed", build: mobilenet::v2 },
+    Entry { name: "mobilenet_v1", about: "MobileNet", options: "alpha, size, classes, seed", build: mobilenet::v1 },
+    Entry { name: "mobilenet_v2", about: "MobileNetV2", options: "alpha, size, classes, seed", build: mobilenet::v2 },
     Entry {
         name: "mobilenet_v3_small",
-        about: "MobileNetV3Small; alpha, size, classes, minimalistic, seed",
+        about: "MobileNetV3Small",
+        options: "alpha, size, classes, minimalistic, seed",
         build: mobilenet_v3::small,
     },
     Entry {
         name: "mobilenet_v3_large",
-        about: "MobileNetV3Large; alpha, size, classes, minimalistic, seed",
+        about: "MobileNetV3Large",
+        options: "alpha, size, classes, minimalistic, seed",
         build: mobilenet_v3::large,
     },
-    Entry { name: "efficientnet_b0", about: "EfficientNetB0; size, classes, seed", build: efficientnet::b0 },
-    Entry { name: "xception", about: "Xception; size, classes, seed", build: xception::build },
-    Entry { name: "resnet18", about: "ResNet-18; size, classes, seed", build: resnet::resnet18 },
+    Entry { name: "efficientnet_b0", about: "EfficientNetB0", options: "size, classes, seed", build: efficientnet::b0 },
+    Entry { name: "xception", about: "Xception", options: "size, classes, seed", build: xception::build },
+    Entry { name: "resnet18", about: "ResNet-18", options: "size, classes, seed", build: resnet::resnet18 },
     Entry {
         name: "separable_question",
-        about: "16 channels, then one of eight ways to filter them; variant, seed",
+        about: "16 channels, then one of eight ways to filter them",
+        options: "variant, seed",
         build: question::build,
     },
 ];
@@ -58,7 +63,7 @@ pub fn build(text: &str) -> Result<Model, ZooError> {
         name: name.into(),
         known: ENTRIES.iter().map(|entry| entry.name.to_string()).collect(),
     })?;
-    let options = Options::parse(name, query)?;
+    let options = Options::parse(name, entry.options, query)?;
     let model = (entry.build)(&options)?;
     let seed = options.whole("seed", 0)?;
     options.finish()?;

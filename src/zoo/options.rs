@@ -7,13 +7,16 @@ use crate::error::ZooError;
 /// The options of one zoo name, and which of them were asked after.
 pub(super) struct Options<'a> {
     name: &'a str,
+    /// The options that the architecture has.
+    all: &'a str,
     given: Vec<(&'a str, &'a str)>,
     known: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Options<'a> {
-    pub fn parse(name: &'a str, query: &'a str) -> Result<Options<'a>, ZooError> {
-        let options = Options { name, given: Vec::new(), known: RefCell::default() };
+    /// Options from a query, for an architecture that has `all` of these, separated by commas.
+    pub fn parse(name: &'a str, all: &'a str, query: &'a str) -> Result<Options<'a>, ZooError> {
+        let options = Options { name, all, given: Vec::new(), known: RefCell::default() };
         let given: Option<Vec<_>> =
             query.split('&').filter(|part| !part.is_empty()).map(|p| p.split_once('=')).collect();
         match given {
@@ -23,7 +26,7 @@ impl<'a> Options<'a> {
     }
 
     pub fn wrong(&self, what: String) -> ZooError {
-        let known = self.known.borrow().iter().map(|name| (*name).to_string()).collect();
+        let known = self.all.split(", ").map(String::from).collect();
         ZooError::Option { name: self.name.into(), what, known }
     }
 
