@@ -29,7 +29,7 @@ fn errors_say_what_is_wrong_and_where() {
     let file = archive::read(&saved(&folder, "g.keras", &zipped(&[config, good]))).unwrap();
     assert_eq!((file.format, file.keras_version), (Format::Archive, None));
 
-    let cases: [(&str, Vec<u8>, &str); 11] = [
+    let cases: [(&str, Vec<u8>, &str); 12] = [
         ("a.keras", zipped(&[good]), "has no member config.json"),
         ("b.keras", zipped(&[config]), "has no member model.weights.h5"),
         ("c.keras", zipped(&[config, ("model.weights.json", b"{}")]), "in shards"),
@@ -40,6 +40,7 @@ fn errors_say_what_is_wrong_and_where() {
         ("h.h5", Vec::new(), "it is empty"),
         ("i.h5", b"\x08\x01".to_vec(), "starts like neither"),
         ("j.h5", FileBuilder::new().finish().unwrap(), "neither layer names nor layers"),
+        ("l.keras", zipped(&[config, ("model.weights.h5", &vec![0; 100 << 20])]), "unpacks to more than"),
         ("k.h5", weights[..weights.len() / 2].to_vec(), "k.h5"),
     ];
     for (name, bytes, expected) in cases {

@@ -120,6 +120,12 @@ pub struct KerasFile {
 
 const WEIGHTS: &str = "model.weights.h5";
 
+/// Bytes that a member may unpack to, however well it is compressed.
+const LEAST_MEMBER: u64 = 1 << 26;
+
+/// The most by which larger members may be compressed. Weights hardly are; a file of zeros unpacks to a thousand times its size.
+const MOST_COMPRESSION: u64 = 16;
+
 /// Reads a `.keras`, `.h5` or `.weights.h5` file, told apart by content and not by name.
 pub fn read(path: &Path) -> Result<KerasFile, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
@@ -177,10 +183,14 @@ fn member(path: &Path, zip: &mut zip::ZipArchive<Cursor<Vec<u8>>>, name: &str) -
         Err(zip::result::ZipError::FileNotFound) => return Ok(None),
         Err(error) => return Err(damaged(path, name, error)),
     };
-    // The declared size is not trusted with an allocation: it may be damaged.
+    // The declared size is not trusted with an allocation: it may be damaged. Keras does not compress what it saves.
+    let most = LEAST_MEMBER.saturating_add(file.compressed_size().saturating_mul(MOST_COMPRESSION));
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|error| damaged(path, name, error))?;
-    Ok(Some(bytes))
+    file.by_ref().take(most + 1).read_to_end(&mut bytes).map_err(|error| damaged(path, name, error))?;
+    match bytes.len() as u64 > most {
+        true => Err(damaged(path, name, format!("it unpacks to more than {most} bytes"))),
+        false => Ok(Some(bytes)),
+    }
 }
 
 fn read_h5(path: &Path, bytes: Vec<u8>) -> Result<KerasFile, Error> {
