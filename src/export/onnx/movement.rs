@@ -48,8 +48,7 @@ pub(super) fn concat(t: &mut Translator<'_>, node: &Node, op: &Concat) -> Result
     let order = t.build.common(&values);
     let parts: Vec<Name> = values.iter().map(|&value| t.build.form(value, &order)).collect::<Result<_, _>>()?;
     let y = t.build.emit("Concat", &parts, vec![int("axis", place_of(op.axis, &order) as i64)]);
-    let sizes = t.sizes(node.outputs[0]);
-    Ok(t.build.value(sizes, order, y))
+    Ok(t.output(node, order, y))
 }
 
 pub(super) fn slice(t: &mut Translator<'_>, node: &Node, op: &Slice) -> Result<Known, String> {
@@ -65,8 +64,7 @@ pub(super) fn slice(t: &mut Translator<'_>, node: &Node, op: &Slice) -> Result<K
     ];
     let lists = lists.map(|list: Vec<i64>| t.build.list(list));
     let y = t.build.emit("Slice", &[&[source], &lists[..]].concat(), vec![]);
-    let sizes = t.sizes(node.outputs[0]);
-    Ok(t.build.value(sizes, order, y))
+    Ok(t.output(node, order, y))
 }
 
 pub(super) fn pad(t: &mut Translator<'_>, node: &Node, op: &Pad) -> Result<Known, String> {
@@ -82,8 +80,7 @@ pub(super) fn pad(t: &mut Translator<'_>, node: &Node, op: &Pad) -> Result<Known
     };
     let inputs: Vec<Name> = [source, pads].into_iter().chain(fill).collect();
     let y = t.build.emit("Pad", &inputs, vec![text("mode", mode)]);
-    let sizes = t.sizes(node.outputs[0]);
-    Ok(t.build.value(sizes, order, y))
+    Ok(t.output(node, order, y))
 }
 
 pub(super) fn resize(t: &mut Translator<'_>, node: &Node, op: &Resize) -> Result<Known, String> {
@@ -103,8 +100,7 @@ pub(super) fn resize(t: &mut Translator<'_>, node: &Node, op: &Resize) -> Result
         ResizeMode::Linear => vec![text("mode", "linear"), text("coordinate_transformation_mode", "half_pixel")],
     };
     let y = t.build.emit("Resize", &[source, Name::NONE, factors], attributes);
-    let sizes = t.sizes(node.outputs[0]);
-    Ok(t.build.value(sizes, order, y))
+    Ok(t.output(node, order, y))
 }
 
 /// A 1 in the shape that `Expand` takes keeps the size of the input's axis.

@@ -21,8 +21,7 @@ pub(super) fn batch_norm(t: &mut Translator<'_>, node: &Node, op: &BatchNorm) ->
         inputs.push(t.build.plain(statistics)?);
     }
     let y = t.build.emit("BatchNormalization", &inputs, vec![float("epsilon", op.epsilon)]);
-    let sizes = t.sizes(node.outputs[0]);
-    Ok(t.build.value(sizes, order, y))
+    Ok(t.output(node, order, y))
 }
 
 /// `LayerNormalization` where it goes over the last axes with weights of their shape, and its parts otherwise.

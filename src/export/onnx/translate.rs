@@ -64,6 +64,12 @@ impl<'a> Translator<'a> {
         self.get(value)
     }
 
+    /// The (first) output of a node, as a name of the file with its order of axes.
+    pub fn output(&mut self, node: &Node, order: Vec<usize>, name: Name) -> Known {
+        let sizes = self.sizes(node.outputs[0]);
+        self.build.value(sizes, order, name)
+    }
+
     /// The one node that reads a value, if it is no output of the graph.
     pub fn only_reader(&self, value: ValueId) -> Option<(usize, &'a Node)> {
         let [position] = self.readers[value.index()][..] else { return None };
@@ -194,8 +200,7 @@ fn reduce(t: &mut Translator<'_>, node: &Node, op: &Reduce) -> Result<Known, Str
     let y = t.build.emit(name, &[source, axes], vec![int("keepdims", i64::from(op.keepdims))]);
     let kept: Vec<usize> = (0..order.len()).filter(|axis| op.keepdims || !op.axes.contains(axis)).collect();
     let left = order.iter().filter_map(|axis| kept.iter().position(|own| own == axis)).collect();
-    let sizes = t.sizes(node.outputs[0]);
-    Ok(t.build.value(sizes, left, y))
+    Ok(t.output(node, left, y))
 }
 
 fn softmax(t: &mut Translator<'_>, node: &Node, op: &Softmax) -> Result<Known, String> {
@@ -208,8 +213,7 @@ fn softmax(t: &mut Translator<'_>, node: &Node, op: &Softmax) -> Result<Known, S
     let order = t.build.native(x);
     let source = t.build.form(x, &order)?;
     let y = t.build.emit(name, &[source], vec![int("axis", place_of(op.axis, &order) as i64)]);
-    let sizes = t.sizes(node.outputs[0]);
-    Ok(t.build.value(sizes, order, y))
+    Ok(t.output(node, order, y))
 }
 
 /// A list attribute of sizes.
