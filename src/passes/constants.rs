@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{GraphError, ShapeError};
 use crate::graph::{Graph, Origin, Rewrite, Site, ValueId};
+use crate::ops::Op;
 use crate::tensor::{Tensor, TensorType};
 
 /// Constants that passes have computed, by what they were computed from.
@@ -42,6 +43,21 @@ const MOST: usize = 1 << 28;
 /// Elements that constants may come to in all, where a graph holds few.
 const LEAST_ROOM: usize = 1 << 27;
 
+/// Products and elements of windows that an op may go through on the host.
+const MOST_WORK: u64 = 1 << 32;
+
+/// Whether an op on constants is little enough work for the host.
+pub(crate) fn is_quick(op: &Op, inputs: &[TensorType], outputs: &[TensorType]) -> bool {
+    let elements = |sum: u64, ty: &TensorType| sum.saturating_add(ty.shape.elements() as u64);
+    let work = match op {
+        Op::Pool(pool) => {
+            pool.size.iter().fold(outputs.iter().fold(0, elements), |work, &size| work.saturating_mul(size as u64))
+        }
+        op => op.spec().cost(inputs, outputs).macs,
+    };
+    work <= MOST_WORK
+}
+
 /// Computes nodes of constants.
 pub(super) struct FoldConstants<'a> {
     cache: &'a FoldCache,
@@ -73,11 +89,14 @@ impl Rewrite for FoldConstants<'_> {
         let op = &site.node.op;
         let wrong = |source| GraphError::Node { node: site.node.name.clone(), source };
         let types: Vec<TensorType> = sources.iter().map(Tensor::tensor_type).collect();
-        let shape = op.spec().infer(&types).map_err(wrong)?.remove(0).shape;
+        let outputs = op.spec().infer(&types).map_err(wrong)?;
+        let shape = &outputs[0].shape;
         let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
         let within = elements.filter(|&elements| elements <= MOST);
-        let Some(left) = within.and_then(|elements| self.room.get().checked_sub(elements)) else {
-            site.refused.push(format!("{op} of constants is left to the device: {shape} is too large to be kept"));
+        let left = within.and_then(|elements| self.room.get().checked_sub(elements));
+        let Some(left) = left.filter(|_| is_quick(op, &types, &outputs)) else {
+            site.refused
+                .push(format!("{op} of constants is left to the device: {shape} is too much to compute or keep"));
             return Ok(None);
         };
         self.room.set(left);

@@ -16,6 +16,7 @@ mod winograd;
 use serde::Serialize;
 
 pub use constants::FoldCache;
+pub(crate) use constants::is_quick;
 
 use crate::error::GraphError;
 use crate::graph::{Graph, Rewrite, Rewriter};

@@ -70,7 +70,8 @@ impl Row {
     /// Adds what nodes of a graph do: their kernels in words, each once, and their work.
     pub fn add_work<'a>(&mut self, graph: &Graph, nodes: impl IntoIterator<Item = &'a Node>) {
         for node in nodes {
-            self.macs += node.op.spec().cost(&graph.input_types(node), &graph.output_types(node)).macs;
+            let macs = node.op.spec().cost(&graph.input_types(node), &graph.output_types(node)).macs;
+            self.macs = self.macs.saturating_add(macs);
             self.kernels.extend(describe(graph, node).filter(|words| !self.kernels.contains(words)));
         }
     }
@@ -109,7 +110,7 @@ impl Summary {
             sequential: false,
             params: rows.iter().map(|row| row.params).sum(),
             trainable_params: 0,
-            macs: rows.iter().map(|row| row.macs).sum(),
+            macs: rows.iter().map(|row| row.macs).fold(0, u64::saturating_add),
             activation_bytes: rows.iter().map(|row| row.activation_bytes).sum(),
             notes: Vec::new(),
             rows,
@@ -140,7 +141,7 @@ impl Model {
             sequential: self.is_sequential(),
             params: self.parameters(),
             trainable_params: trainable.map(|weight| weight.spec().shape.elements()).sum(),
-            macs: rows.iter().map(|row| row.macs).sum(),
+            macs: rows.iter().map(|row| row.macs).fold(0, u64::saturating_add),
             activation_bytes: rows.iter().map(|row| row.activation_bytes).sum(),
             notes: notes::notes(self, &graph)?,
             rows,
