@@ -9,6 +9,9 @@ use crate::ops::Op;
 /// Axes of a tensor.
 const MOST_AXES: usize = 64;
 
+/// Letters of a name.
+const MOST_LETTERS: usize = 1 << 10;
+
 /// Elements of a tensor that is known while the graph is built.
 const MOST_KNOWN: usize = 1 << 28;
 
@@ -50,6 +53,14 @@ pub(super) fn node(graph: &mut Graph, name: &str, op: impl Into<Op>, inputs: &[V
         }
     }
     Ok(first)
+}
+
+/// A name as nodes of a graph and reports bear it, of which there are several for each in the file: cut if it is long.
+pub(super) fn label(name: &str) -> String {
+    match name.char_indices().nth(MOST_LETTERS) {
+        Some((end, _)) => format!("{}..", &name[..end]),
+        None => name.to_string(),
+    }
 }
 
 /// An axis counted from the end when it is negative.

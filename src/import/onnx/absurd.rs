@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use super::proto::*;
 use super::{Elem, Given, HostTensor, OnnxGraph, read_onnx};
 use crate::graph::Graph;
+use crate::ops::Op;
+use crate::passes::{FoldCache, optimize};
 
 fn attribute(name: &str) -> AttributeProto {
     AttributeProto { name: name.into(), ..Default::default() }
@@ -126,11 +128,34 @@ fn memory_that_no_tensor_of_the_file_accounts_for_is_refused() {
 }
 
 #[test]
-fn positions_far_beyond_the_data_cost_nothing() {
-    // Places of tuples are counted as they are needed; before, each had eight bytes.
-    let gather = node("GatherND", "x i", "y", vec![]);
-    let given = lowered(&model(vec![node("Cast", "x", "i", vec![int("to", 7)]), gather], vec![]), &[1 << 26, 2]);
-    assert!(given.unwrap_err().contains("2^24"));
+fn work_on_known_numbers_is_left_to_the_device() {
+    // A mean of 2^24 elements for each of 2^12, of what is known: the pass that folds constants does not.
+    let kernel = vec![ints("kernel_shape", &[4096, 4096]), ints("pads", &[2048, 2048, 2047, 2047])];
+    let nodes = vec![node("ConstantOfShape", "s", "a", vec![]), node("AveragePool", "a", "y", kernel)];
+    let built = lowered(&model(nodes, vec![known("s", &[1, 1, 64, 64])]), &[1]).unwrap();
+    let start = Instant::now();
+    let (graph, report) = optimize(built.graph, &FoldCache::default()).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(20), "{report:?}");
+    assert!(graph.nodes().iter().any(|node| matches!(node.op, Op::Pool(_))));
+}
+
+#[test]
+fn nodes_of_one_name_count_their_own_work() {
+    let named = |names: [&str; 2]| {
+        let nodes = [("x", "a"), ("a", "y")].iter().zip(names).map(|((from, to), name)| NodeProto {
+            name: name.into(),
+            ..node("MatMul", &format!("{from} {from}"), to, vec![])
+        });
+        let nodes = model(nodes.collect(), vec![]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("named.onnx");
+        std::fs::write(&path, prost::Message::encode_to_vec(&nodes)).unwrap();
+        let given = BTreeMap::from([("x".to_string(), Given::Shape(vec![8, 8]))]);
+        let rows = read_onnx(&path).unwrap().summary(&given).unwrap().rows;
+        rows.iter().map(|row| row.macs).collect::<Vec<u64>>()
+    };
+    assert_eq!(named(["one", "one"]), [0, 512, 512]);
+    assert_eq!(named(["one", &"n".repeat(5000)]), [0, 512, 512]);
 }
 
 #[test]

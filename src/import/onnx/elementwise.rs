@@ -3,7 +3,7 @@
 use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsupported};
 use super::tensor::{Elem, HostData, HostTensor};
 use crate::graph::ValueId;
-use crate::ops::{Binary, BinaryFn, Select, UnaryFn};
+use crate::ops::{BinaryFn, Select, UnaryFn};
 use crate::tensor::Shape;
 
 /// The functions of one element that an op amounts to, one after the other.
@@ -218,7 +218,7 @@ fn pair(
         return unsupported("integer arithmetic at run time");
     }
     let ids = [lower.place(call, a)?, lower.place(call, b)?];
-    let id = lower.in_any_order(call, &ids, |lower, ids| lower.emit(call, Binary { function }, ids))?;
+    let id = lower.in_any_order(call, &ids, |lower, ids| lower.binary(call, function, ids[0], ids[1]))?;
     Ok(Value::Node(id, elem))
 }
 

@@ -5,7 +5,6 @@ use super::lower::{Call, Lower, Lowered, Value, Wrong, invalid, unsupported};
 use super::movement::sizes_of;
 use super::tensor::{Elem, HostData, HostTensor, elements};
 use crate::ops::{BinaryFn, Distribution, Random, UnaryFn};
-use crate::tensor::Tensor;
 
 /// `Constant`.
 pub(super) fn constant(_: &mut Lower, call: &Call<'_>) -> Lowered {
@@ -143,7 +142,7 @@ pub(super) fn dropout(lower: &mut Lower, call: &Call<'_>) -> Lowered {
     let x = lower.place(call, &value)?;
     let seed = call.int("seed", 0) as u64;
     let words = [seed & 0xff_ffff, seed >> 24 & 0xff_ffff, seed >> 48, 0];
-    let key = lower.graph.constant(call.name.clone(), Tensor::from_fn([4], |i| words[i] as f32));
+    let key = lower.constant(call, &[4], |i| words[i] as f32)?;
     let stream = lower.graph.nodes().len() as u32;
     let distribution = Distribution::Keep { rate: ratio as f32 };
     let factors = lower.emit(call, Random { distribution, shape: shape.into(), stream }, &[key])?;

@@ -14,6 +14,7 @@ use crate::import::bounds::{self, Room};
 pub(super) use crate::import::bounds::{axes_of, axis_of};
 pub(super) use crate::import::refusal::{Wrong, invalid, unsupported};
 use crate::ops::{Binary, BinaryFn, Dim, Op, Reshape, Transpose, Unary, UnaryFn};
+use crate::passes::is_quick;
 use crate::tensor::Tensor;
 
 /// An ONNX value.
@@ -153,6 +154,8 @@ pub(super) struct Lower {
     pub quantised: BTreeMap<String, usize>,
     /// Nodes whose sums of integers may be larger than those that `f32` holds exactly.
     pub rounded: Vec<String>,
+    /// How many nodes there were in the graph before each of the model's own.
+    pub starts: Vec<usize>,
     /// Values of wide integer types that are computed at run time.
     pub integers: Vec<String>,
     /// What may still be computed at import.
@@ -167,6 +170,7 @@ impl Lower {
             values: HashMap::new(),
             quantised: BTreeMap::new(),
             rounded: Vec::new(),
+            starts: Vec::new(),
             integers: Vec::new(),
             room,
             twins: HashMap::new(),
@@ -245,6 +249,9 @@ impl Lower {
             let Some(inputs) = inputs else { return Ok(values) };
             for &output in &node.outputs {
                 self.room.ask(&self.graph.ty(output).shape)?;
+            }
+            if !is_quick(&node.op, &self.graph.input_types(node), &self.graph.output_types(node)) {
+                return Ok(values);
             }
             let outputs = node.op.spec().reference(&inputs).map_err(|e| Wrong::Invalid(e.to_string()))?;
             computed.extend(node.outputs.iter().copied().zip(outputs));

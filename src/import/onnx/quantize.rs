@@ -6,7 +6,7 @@ use super::lower::{Call, Lower, Lowered, Value, Wrong, axis_of, invalid, unsuppo
 use super::tensor::{Elem, HostData};
 use super::{reductions, windows};
 use crate::graph::ValueId;
-use crate::ops::{Binary, BinaryFn, Gather, Reduce, ReduceFn, UnaryFn};
+use crate::ops::{BinaryFn, Gather, Reduce, ReduceFn, UnaryFn};
 
 /// The largest integer up to which `f32` holds every one.
 const EXACT: f64 = 16_777_216.0;
@@ -37,7 +37,7 @@ fn numbers(lower: &mut Lower, call: &Call<'_>, value: &Value) -> Result<ValueId,
 }
 
 fn both(lower: &mut Lower, call: &Call<'_>, function: BinaryFn, a: ValueId, b: ValueId) -> Result<ValueId, Wrong> {
-    lower.in_any_order(call, &[a, b], |lower, ids| lower.emit(call, Binary { function }, ids))
+    lower.in_any_order(call, &[a, b], |lower, ids| lower.binary(call, function, ids[0], ids[1]))
 }
 
 /// A scale or zero point laid over a tensor: one number for all of it, a vector along an axis, or one number for every `block`

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::lower::Value;
 use super::walk::{self, full_name};
 use super::{Given, OnnxError, OnnxModel};
-use crate::graph::Node;
+use crate::import::bounds::label;
 use crate::layers::{Row, Summary};
 
 impl OnnxModel {
@@ -17,35 +17,31 @@ impl OnnxModel {
     pub fn summary(&self, given: &BTreeMap<String, Given>) -> Result<Summary, OnnxError> {
         let lower = walk::lower(self, given)?;
         let graph = &lower.graph;
-        let mut nodes: HashMap<&str, Vec<&Node>> = HashMap::new();
-        for node in graph.nodes() {
-            nodes.entry(&node.name).or_default().push(node);
-        }
         let shape_of = |name: &String| match lower.values.get(name)? {
             Value::Node(id, _) => Some(graph.ty(*id).shape.to_vec()),
             Value::Host(_) => None,
         };
         let mut rows = Vec::new();
-        let mut sources: HashMap<&str, &str> = HashMap::new();
+        let mut sources: HashMap<&str, String> = HashMap::new();
         for input in &self.inputs {
             let Some(shape) = shape_of(&input.name) else { continue };
-            sources.insert(&input.name, &input.name);
+            sources.insert(&input.name, label(&input.name));
             rows.push(row(&input.name, "Input", &shape));
         }
         let mut counted: HashSet<&str> = HashSet::new();
-        for step in &self.steps {
+        let ends = lower.starts.iter().copied().skip(1).chain([graph.nodes().len()]);
+        for ((step, &start), end) in self.steps.iter().zip(&lower.starts).zip(ends) {
             let Some(shape) = step.node.output.iter().find_map(shape_of) else { continue };
-            let own = nodes.get(step.name.as_str()).map(Vec::as_slice).unwrap_or_default();
             let mut row = row(&step.name, &full_name(step), &shape);
             for name in &step.node.input {
                 let initializer = self.initializers.get(name).filter(|tensor| tensor.elem.is_float());
                 if let Some(tensor) = initializer.filter(|_| counted.insert(name)) {
                     row.params += tensor.len();
                 }
-                row.connected_to.extend(sources.get(name.as_str()).map(|source| source.to_string()));
+                row.connected_to.extend(sources.get(name.as_str()).cloned());
             }
-            row.add_work(graph, own.iter().copied());
-            sources.extend(step.node.output.iter().map(|name| (name.as_str(), step.name.as_str())));
+            row.add_work(graph, &graph.nodes()[start..end]);
+            sources.extend(step.node.output.iter().map(|name| (name.as_str(), step.name.clone())));
             rows.push(row);
         }
         Ok(Summary::of_graph(&self.path, rows))

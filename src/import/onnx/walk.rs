@@ -99,6 +99,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn steps(&mut self, steps: &[Step], depth: usize) -> Result<(), OnnxError> {
         for step in steps {
+            if depth == 0 {
+                self.lower.starts.push(self.lower.graph.nodes().len());
+            }
             let wrong = |what: String| OnnxError::Node {
                 path: self.model.path.clone(),
                 node: step.name.clone(),

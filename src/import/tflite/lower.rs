@@ -24,7 +24,7 @@ pub(super) enum Value {
 pub(super) struct Call<'a> {
     pub operator: Operator<'a>,
     /// What it does, as TFLite names it.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// The name of its output.
     pub name: String,
     /// `None` where an input is left out.

@@ -10,12 +10,13 @@ mod summary;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flatbuffers::VerifierOptions;
 use thiserror::Error;
 
 use crate::graph::Graph;
-use crate::import::bounds::{Room, computed_elements};
+use crate::import::bounds::{Room, computed_elements, label};
 use crate::import::refusal::Wrong;
 use crate::tensor::TensorType;
 use constants::Constants;
@@ -124,7 +125,9 @@ impl TfliteModel {
         if self.bytes.get(4..8) != Some(b"TFL3") {
             return Err(self.wrong("not a TFLite model (version 3)"));
         }
-        let options = VerifierOptions { max_tables: 10_000_000, ..VerifierOptions::default() };
+        // Whatever is read anew for each table that points to it: files share little.
+        let max_apparent_size = self.bytes.len().saturating_mul(4).saturating_add(1 << 24);
+        let options = VerifierOptions { max_tables: 10_000_000, max_apparent_size, ..VerifierOptions::default() };
         let model = flatbuffers::root_with_opts::<Model<'_>>(&options, &self.bytes)
             .map_err(|e| self.wrong(format!("damaged: {}", e.to_string().replace('\n', " ").trim())))?;
         let graph = model.subgraphs().and_then(|graphs| graphs.iter().next());
@@ -138,8 +141,9 @@ impl TfliteModel {
     }
 
     /// Numbers and kinds of all operators.
-    fn operators(&self, model: &Model<'_>, graph: &SubGraph<'_>) -> Result<Vec<(usize, String)>, TfliteError> {
-        let names: Vec<String> = model.operator_codes().into_iter().flatten().map(|code| code.name()).collect();
+    fn operators(&self, model: &Model<'_>, graph: &SubGraph<'_>) -> Result<Vec<(usize, Arc<str>)>, TfliteError> {
+        let names: Vec<Arc<str>> =
+            model.operator_codes().into_iter().flatten().map(|code| code.name().into()).collect();
         let kinds = graph.operators().into_iter().flatten().enumerate();
         let kind = |(at, operator): (usize, schema::Operator<'_>)| {
             let name = names.get(operator.opcode_index() as usize).cloned();
@@ -149,12 +153,12 @@ impl TfliteModel {
     }
 
     /// An error with all that is refused (kind, operator, why), if anything is.
-    fn refuse(&self, refused: Vec<(String, String, String)>) -> Result<(), TfliteError> {
-        let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    fn refuse(&self, refused: Vec<(Arc<str>, String, String)>) -> Result<(), TfliteError> {
+        let mut groups: BTreeMap<(Arc<str>, String), Vec<String>> = BTreeMap::new();
         for (kind, at, why) in refused {
             groups.entry((kind, why)).or_default().push(at);
         }
-        let say = |((kind, why), places): ((String, String), Vec<String>)| {
+        let say = |((kind, why), places): ((Arc<str>, String), Vec<String>)| {
             let why = if why.is_empty() { why } else { format!(": {why}") };
             format!("{kind} (operator {}){why}", places.join(", "))
         };
@@ -198,7 +202,7 @@ impl TfliteModel {
         let kinds = self.operators(&model, &tables)?;
         for ((at, kind), operator) in kinds.into_iter().zip(tables.operators().into_iter().flatten()) {
             let output = operator.outputs().first().copied().unwrap_or(-1);
-            let name = self.tensor(&tables, output)?.name().unwrap_or_default().to_string();
+            let name = label(self.tensor(&tables, output)?.name().unwrap_or_default());
             let wrong = |what: String| TfliteError::Operator {
                 path: self.path.clone(),
                 operator: format!("{at} ({kind}) `{name}`"),

@@ -142,7 +142,7 @@ fn fully_connected(graph: &mut Graph, call: &Call<'_>) -> Lowered {
 
 fn binary(graph: &mut Graph, call: &Call<'_>) -> Lowered {
     let options = &call.operator;
-    let (function, activation) = match call.kind.as_str() {
+    let (function, activation) = match &*call.kind {
         "ADD" => (BinaryFn::Add, options.options().and_then(|own: AddOptions<'_>| own.activation())),
         "SUB" => (BinaryFn::Sub, options.options().and_then(|own: SubOptions<'_>| own.activation())),
         "MUL" => (BinaryFn::Mul, options.options().and_then(|own: MulOptions<'_>| own.activation())),
@@ -161,7 +161,7 @@ fn pool(graph: &mut Graph, call: &Call<'_>) -> Lowered {
     let options: Pool2DOptions<'_> = call.options()?;
     let window = window(options.padding(), [options.stride_h(), options.stride_w()], [None, None])?;
     let [rows, columns] = [options.filter_h(), options.filter_w()].map(|size| size_of("window", size.unwrap_or(0)));
-    let kind = match call.kind.as_str() {
+    let kind = match &*call.kind {
         "MAX_POOL_2D" => PoolKind::Max,
         _ => PoolKind::Average { count_include_pad: false },
     };
@@ -173,7 +173,7 @@ fn pool(graph: &mut Graph, call: &Call<'_>) -> Lowered {
 }
 
 fn reduce(graph: &mut Graph, call: &Call<'_>) -> Lowered {
-    let function = match call.kind.as_str() {
+    let function = match &*call.kind {
         "MEAN" => ReduceFn::Mean,
         "SUM" => ReduceFn::Sum,
         "REDUCE_MAX" => ReduceFn::Max,
@@ -197,7 +197,7 @@ fn pad(graph: &mut Graph, call: &Call<'_>) -> Lowered {
     let Some(sizes) = sizes.filter(|sizes| sizes.len() == 2 * rank) else {
         return invalid(format!("paddings {:?} for {rank} axes", call.ints(1)?));
     };
-    let mode = match (call.kind.as_str(), call.optional(2)) {
+    let mode = match (&*call.kind, call.optional(2)) {
         ("MIRROR_PAD", _) => match call.options::<MirrorPadOptions<'_>>()?.mode().unwrap_or(0) {
             0 => PadMode::Reflect,
             mode => return unsupported(format!("mode {mode} (REFLECT is)")),
@@ -214,7 +214,7 @@ fn pad(graph: &mut Graph, call: &Call<'_>) -> Lowered {
 
 fn reshape(graph: &mut Graph, call: &Call<'_>) -> Lowered {
     let input = call.input(0)?;
-    if call.kind == "SQUEEZE" {
+    if *call.kind == *"SQUEEZE" {
         let x = call.placed(graph, input)?;
         let shape = graph.ty(x).shape.to_vec();
         let axes: Vec<i64> = match call.operator.options().and_then(|own: SqueezeOptions<'_>| own.axes()) {
@@ -255,7 +255,7 @@ fn transpose(graph: &mut Graph, call: &Call<'_>) -> Lowered {
 fn softmax(graph: &mut Graph, call: &Call<'_>) -> Lowered {
     let mut x = call.place(graph, 0)?;
     let Some(axis) = graph.ty(x).shape.rank().checked_sub(1) else { return invalid("an input without axes") };
-    let kind = match call.kind.as_str() {
+    let kind = match &*call.kind {
         "SOFTMAX" => {
             let beta = call.options::<SoftmaxOptions<'_>>()?.beta().unwrap_or(0.0);
             if beta != 1.0 {
@@ -286,7 +286,7 @@ fn dequantize(_: &mut Graph, call: &Call<'_>) -> Lowered {
 }
 
 fn unary(graph: &mut Graph, call: &Call<'_>) -> Lowered {
-    let function = match call.kind.as_str() {
+    let function = match &*call.kind {
         "RELU" => UnaryFn::Relu,
         "RELU6" => UnaryFn::Relu6,
         "RELU_N1_TO_1" => UnaryFn::HardTanh,

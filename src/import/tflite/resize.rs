@@ -57,7 +57,7 @@ impl Rule {
 }
 
 pub(super) fn resize(graph: &mut Graph, call: &Call<'_>) -> Result<Value, Wrong> {
-    let rule = match call.kind.as_str() {
+    let rule = match &*call.kind {
         "RESIZE_BILINEAR" => {
             let options: ResizeBilinearOptions<'_> = call.options()?;
             let align_corners = options.align_corners().unwrap_or(false);
