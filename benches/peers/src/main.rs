@@ -7,23 +7,16 @@
 mod with_burn;
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wgconv::bench::{Statistics, process_use};
+use wgconv::bench::Statistics;
 use wgconv::layers::*;
 use wgconv::session::Device;
 use wgconv::tensor::Tensor;
 use wgconv::train::{Batch, Loss, Optimizer, Settings, Trainer};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use wgconv_peers::{PAUSE, Python, Result, Spent, number, spent, timed, version};
 
 const LEARNING_RATE: f64 = 0.1;
-/// Between two steps: time for threads of one engine to fall asleep before another is measured.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// What all engines start from: convolution kernels are [out, in / groups, height, width], dense ones [in, out].
 struct Task {
@@ -39,27 +32,20 @@ struct Task {
 /// One step: forward, backward and update, from a batch on the host to a loss on the host.
 struct Step {
     loss: f64,
-    seconds: f64,
-    cpu_seconds: f64,
+    spent: Spent,
+}
+
+impl Step {
+    /// A step of this process, which gives its loss.
+    fn timed(step: impl FnOnce() -> Result<f32>) -> Result<Step> {
+        let (loss, spent) = timed(step)?;
+        Ok(Step { loss: f64::from(loss), spent })
+    }
 }
 
 trait Engine {
     fn label(&self) -> String;
     fn step(&mut self) -> Result<Step>;
-}
-
-/// Times an engine of this process.
-fn timed(step: impl FnOnce() -> Result<f32>) -> Result<Step> {
-    let cpu = || process_use().cpu_seconds.unwrap_or(f64::NAN);
-    let (start, cpu_start) = (Instant::now(), cpu());
-    let loss = f64::from(step()?);
-    Ok(Step { loss, seconds: start.elapsed().as_secs_f64(), cpu_seconds: cpu() - cpu_start })
-}
-
-/// The version of a dependency that this binary was built with.
-fn version(package: &str) -> &'static str {
-    let entry = include_str!("../Cargo.lock").split(&format!("name = \"{package}\"\nversion = \"")).nth(1);
-    entry.and_then(|rest| rest.split('"').next()).unwrap_or("?")
 }
 
 struct Wgconv {
@@ -102,7 +88,7 @@ impl Engine for Wgconv {
     }
 
     fn step(&mut self) -> Result<Step> {
-        timed(|| Ok(self.trainer.train_batch(&self.batch)?.loss))
+        Step::timed(|| Ok(self.trainer.train_batch(&self.batch)?.loss))
     }
 }
 
@@ -119,41 +105,18 @@ fn in_peers_order(tensor: &Tensor) -> Result<(Vec<usize>, Vec<f32>)> {
     Ok((vec![first, second, height, width], moved))
 }
 
-/// PyTorch in a process of its own, one line of JSON in and out for each step.
+/// PyTorch in a process of its own.
 struct Torch {
     label: String,
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    python: Python,
 }
 
 impl Torch {
     fn new(task: &Task) -> Result<Torch> {
-        let python = std::env::var("WGCONV_PYTHON").unwrap_or_else(|_| "python3".into());
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/torch_step.py");
-        let mut command = Command::new(python);
-        let mut child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let input = child.stdin.take().ok_or("no stdin")?;
-        let output = BufReader::new(child.stdout.take().ok_or("no stdout")?);
-        let mut torch = Torch { label: String::new(), child, input, output };
+        let mut python = Python::start("torch_step.py", &[])?;
         let (Task { batch, x, y, weights }, rate) = (task, LEARNING_RATE);
-        let ready = torch.ask(&json!({"batch": batch, "x": x, "y": y, "weights": weights, "learning_rate": rate}))?;
-        torch.label = ready["label"].as_str().ok_or("no label")?.to_string();
-        Ok(torch)
-    }
-
-    fn ask(&mut self, what: &Value) -> Result<Value> {
-        writeln!(self.input, "{what}")?;
-        self.input.flush()?;
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
-    }
-}
-
-impl Drop for Torch {
-    fn drop(&mut self) {
-        self.child.kill().and_then(|()| self.child.wait()).ok();
+        let ready = python.ask(&json!({"batch": batch, "x": x, "y": y, "weights": weights, "learning_rate": rate}))?;
+        Ok(Torch { label: ready["label"].as_str().ok_or("no label")?.to_string(), python })
     }
 }
 
@@ -163,22 +126,15 @@ impl Engine for Torch {
     }
 
     fn step(&mut self) -> Result<Step> {
-        let answer = self.ask(&json!("step"))?;
-        let number = |key: &str| answer[key].as_f64().ok_or_else(|| format!("no `{key}` in {answer}"));
-        Ok(Step { loss: number("loss")?, seconds: number("seconds")?, cpu_seconds: number("cpu_seconds")? })
+        let answer = self.python.ask(&json!("step"))?;
+        let loss = answer["loss"].as_f64().ok_or_else(|| format!("no `loss` in {answer}"))?;
+        Ok(Step { loss, spent: spent(&answer)? })
     }
 }
 
-/// The value of an option such as `--steps 20`.
-fn option(name: &str, default: usize) -> Result<usize> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
-    let absent = !std::env::args().any(|argument| argument == name);
-    if absent { Ok(default) } else { Ok(arguments.next().ok_or(format!("{name} takes a number"))?.parse()?) }
-}
-
 fn main() -> Result<()> {
-    let (steps, warmup) = (option("--steps", 20)?, option("--warmup", 2)?);
-    let (ours, task) = Wgconv::new(option("--batch", 64)?)?;
+    let (steps, warmup) = (number("--steps", 20)?, number("--warmup", 2)?);
+    let (ours, task) = Wgconv::new(number("--batch", 64)?)?;
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(ours)];
     #[cfg(feature = "burn")]
     engines.push(Box::new(with_burn::Burn::new(&task)?));
@@ -198,9 +154,9 @@ fn main() -> Result<()> {
 
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     for (engine, taken_here) in engines.iter().zip(&taken) {
-        let milliseconds: Vec<f64> = taken_here[warmup..].iter().map(|step| step.seconds * 1e3).collect();
+        let milliseconds: Vec<f64> = taken_here[warmup..].iter().map(|step| step.spent.seconds * 1e3).collect();
         let Statistics { median, min, p90, .. } = Statistics::of(&milliseconds).ok_or("no steps")?;
-        let cpu = taken_here[warmup..].iter().map(|step| step.cpu_seconds * 1e3).sum::<f64>() / steps as f64;
+        let cpu = taken_here[warmup..].iter().map(|step| step.spent.cpu_seconds * 1e3).sum::<f64>() / steps as f64;
         let losses: Vec<f64> = taken_here.iter().map(|step| step.loss).collect();
         // Rounding is all that may tell engines apart: once at the start, piled up by the end.
         let apart = |at: usize| (losses[at] - taken[0][at].loss).abs() / taken[0][at].loss;
@@ -212,8 +168,10 @@ fn main() -> Result<()> {
                 "{label}: losses {losses:?} differ from wgconv's by {start:.1e} at first, {end:.1e} at most"
             ));
         }
-        rows.push(json!({"engine": label, "first_ms": taken_here[0].seconds * 1e3, "median_ms": median, "min_ms": min,
-            "p90_ms": p90, "cpu_ms": cpu, "losses": losses, "all_ms": milliseconds}));
+        rows.push(
+            json!({"engine": label, "first_ms": taken_here[0].spent.seconds * 1e3, "median_ms": median, "min_ms": min,
+            "p90_ms": p90, "cpu_ms": cpu, "losses": losses, "all_ms": milliseconds}),
+        );
     }
     let ratio =
         |row: &Value, key: &str| row[key].as_f64().unwrap_or(f64::NAN) / rows[0][key].as_f64().unwrap_or(f64::NAN);

@@ -8,7 +8,9 @@ use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, DeviceKind, Int, Tensor, TensorData};
 
-use crate::{Engine, LEARNING_RATE, Result, Step, Task, timed, version};
+use wgconv_peers::{Result, version};
+
+use crate::{Engine, LEARNING_RATE, Step, Task};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -83,6 +85,6 @@ impl Engine for Burn {
     }
 
     fn step(&mut self) -> Result<Step> {
-        timed(|| self.train())
+        Step::timed(|| self.train())
     }
 }
