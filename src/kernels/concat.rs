@@ -22,7 +22,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     for (input, x) in case.inputs.iter().enumerate() {
         let source = (0, signed(&x.shape.strides()));
         let copy = StridedCopy { input, sizes: x.shape.to_vec(), source, target: (start, strides.clone()) };
-        dispatches.push(copy.dispatch("concat", y, traits)?);
+        dispatches.push(copy.dispatch("concat", case, traits)?);
         start += x.shape.get(op.axis).map_or(0, |&size| size as i64) * step;
     }
     Ok(Launch { dispatches, scratch: Vec::new() })

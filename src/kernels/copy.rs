@@ -1,9 +1,10 @@
 //! Strided copies: what slices, expansions, concatenations and permutations come down to.
 
-use super::lane::image_fits;
+use serde_json::json;
+
+use super::lane::read_form;
 use super::layout::{Axes, count, signed};
-use super::{Binding, DeviceClass, DeviceTraits, Dispatch, Form, Operand, Refusal, Shader, linear, params};
-use crate::tensor::TensorType;
+use super::{Binding, Case, DeviceTraits, Dispatch, Form, Operand, Refusal, Shader, linear, params};
 
 params! {
     /// Parameters of `lib/copy.wgsl`: elements or vectors to move, and how the axes run through both tensors.
@@ -16,6 +17,9 @@ params! {
         y_strides: [u32; 8],
     }
 }
+
+/// Elements of an image for each that is read of it: a load from a buffer takes a processor as long as copying eight into an image.
+const MOST_IMAGE_PER_READ: usize = 4;
 
 /// One input copied into the output.
 pub(super) struct StridedCopy {
@@ -34,9 +38,12 @@ impl StridedCopy {
     pub(super) fn dispatch(
         self,
         template: &'static str,
-        output: &TensorType,
+        case: &Case<'_>,
         traits: &DeviceTraits,
     ) -> Result<Dispatch, Refusal> {
+        let (Some(input), [output]) = (case.inputs.get(self.input), case.outputs) else {
+            return Refusal::because("copies inputs into one output");
+        };
         let ((mut x_start, x_strides), (mut y_start, y_strides)) = (self.source, self.target);
         let scalar = Axes::merged(&self.sizes, &[x_strides, y_strides]);
         let mut axes = scalar.clone();
@@ -67,19 +74,18 @@ impl StridedCopy {
             x_strides: axes.stride_words(0),
             y_strides: axes.stride_words(1),
         };
-        // A processor reads what it writes many times through an image, which is small beside the output.
-        let repeats = axes.strides(0).contains(&0);
-        let images =
-            dense[0] && repeats && traits.class == DeviceClass::Cpu && image_fits(4 * elements_read(&axes), 4, traits);
-        let read = match dense[0] {
-            true if images => Form::Image,
-            vectors => Form::read(vectors),
+        // Processors read through images, which hold all of the input: not for a small part of it.
+        let vector = if dense[0] { 4 } else { 1 };
+        let most = MOST_IMAGE_PER_READ * vector * elements_read(&axes);
+        let read = match Form::read(dense[0]) {
+            form if input.shape.elements() <= most => read_form(form, input.shape.elements(), traits),
+            form => form,
         };
         let write = dense[1];
         Ok(Dispatch {
             shader: Shader::new(template, Params::WGSL)
                 .with("T", if write { "vec4<f32>" } else { "f32" })
-                .with("images", images)
+                .with("form", json!(read))
                 .with("in_order", in_order)
                 .with("rank", axes.rank()),
             bindings: vec![

@@ -18,7 +18,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     };
     let target = (0, signed(&y.shape.strides()));
     let copy = StridedCopy { input: 0, sizes: y.shape.to_vec(), source: (0, signed(&strides)), target };
-    Ok(copy.dispatch("expand", y, traits)?.into())
+    Ok(copy.dispatch("expand", case, traits)?.into())
 }
 
 #[cfg(test)]

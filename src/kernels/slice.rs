@@ -19,7 +19,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let strides = ranges.iter().zip(&own).map(|((_, step), stride)| step * stride).collect();
     let target = (0, signed(&y.shape.strides()));
     let copy = StridedCopy { input: 0, sizes: y.shape.to_vec(), source: (start, strides), target };
-    Ok(copy.dispatch("slice", y, traits)?.into())
+    Ok(copy.dispatch("slice", case, traits)?.into())
 }
 
 #[cfg(test)]

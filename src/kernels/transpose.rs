@@ -15,7 +15,7 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     };
     let target = (0, signed(&y.shape.strides()));
     let copy = StridedCopy { input: 0, sizes: y.shape.to_vec(), source: (0, strides), target };
-    Ok(copy.dispatch("transpose", y, traits)?.into())
+    Ok(copy.dispatch("transpose", case, traits)?.into())
 }
 
 /// For each axis of the output, the elements of the input to step over.
