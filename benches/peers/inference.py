@@ -95,7 +95,7 @@ def main():
         start, cpu_start = time.perf_counter(), time.process_time()
         output = engine.run()
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-        answer(seconds=seconds, cpu_seconds=cpu_seconds, output=output.ravel().tolist())
+        answer(seconds=seconds, cpu_seconds=cpu_seconds, **({"output": output.ravel().tolist()} if task["output"] else {}))
 
 
 main()

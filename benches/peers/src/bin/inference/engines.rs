@@ -15,6 +15,10 @@ pub trait Engine {
     fn label(&self) -> String;
     /// From an input on the host to the output on the host.
     fn run(&mut self) -> Result<(Vec<f32>, Spent)>;
+    /// As [`Engine::run`], for the time only.
+    fn time(&mut self) -> Result<Spent> {
+        Ok(self.run()?.1)
+    }
 }
 
 /// A file with its input, channels first.
@@ -146,9 +150,13 @@ impl Engine for InPython {
     }
 
     fn run(&mut self) -> Result<(Vec<f32>, Spent)> {
-        let answer = self.python.ask(&json!({}))?;
+        let answer = self.python.ask(&json!({ "output": true }))?;
         let values = answer["output"].as_array().ok_or("no output")?;
         Ok((values.iter().map(|value| value.as_f64().unwrap_or(f64::NAN) as f32).collect(), spent(&answer)?))
+    }
+
+    fn time(&mut self) -> Result<Spent> {
+        spent(&self.python.ask(&json!({ "output": false }))?)
     }
 }
 

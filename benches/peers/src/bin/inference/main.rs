@@ -48,7 +48,7 @@ fn measure(path: &Path, device: &Device, seconds: f64) -> Result<Vec<Value>> {
             let start = total(&taken[engine]);
             let mut runs = 0;
             while runs < 3 || total(&taken[engine]) - start < 0.02 {
-                taken[engine].push(engines[engine].run()?.1);
+                taken[engine].push(engines[engine].time()?);
                 runs += 1;
             }
             std::thread::sleep(PAUSE);
