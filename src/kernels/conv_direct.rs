@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::epilogue::epilogue_bindings;
 use super::layout::count;
-use super::window::window_fits;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
-use crate::ops::{Filters, Op};
+use super::strips::{self, Strips};
+use super::{
+    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params, workgroups,
+};
 
 params! {
     /// Parameters of `conv_direct`: both maps, vectors of output channels, workgroups along the rows, and the window's rows.
@@ -30,55 +31,26 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "conv_direct", accepts };
 
 /// Input channels that are unrolled.
 const MOST_CHANNELS: usize = 4;
-/// Longest row of taps that is unrolled.
-const LONGEST: usize = 11;
-/// Largest stride along a row: inputs of a strip stay in registers.
-const LARGEST_STRIDE: usize = 4;
 /// Inputs of a strip that leave room for its sums in registers.
 const MOST_INPUTS: usize = 48;
 /// Vectors of output channels of one invocation.
 const OUTS: usize = 2;
-/// Invocations of a workgroup.
-const INVOCATIONS: usize = 64;
-
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
-    let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
     case.fits(traits)?;
-    let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
-    if conv.filters != (Filters::PerGroup { groups: 1 }) {
-        return Refusal::because("takes convolutions in one group");
-    }
+    let (conv, site) = strips::convolution(case)?;
     let (ins, outs) = (site.in_channels, site.out_channels);
     if ins > MOST_CHANNELS || !outs.is_multiple_of(4) {
         return Refusal::because(format!(
             "takes up to {MOST_CHANNELS} input channels and output channels that divide by 4, and these are {ins} and {outs}"
         ));
     }
-    let axes = site.axes3();
-    window_fits(&axes)?;
-    let [depth, rows, columns] = &axes;
-    if !depth.passes() {
-        return Refusal::because("takes windows over one or two axes");
-    }
-    if columns.size > LONGEST || columns.stride > LARGEST_STRIDE || (columns.dilation > 1 && columns.size > 1) {
-        return Refusal::because(format!(
-            "takes rows of up to {LONGEST} taps without dilation and strides of up to {LARGEST_STRIDE}; these have size {}, stride {}, dilation {}",
-            columns.size, columns.stride, columns.dilation
-        ));
-    }
+    let [depth, rows, columns] = &strips::axes(&site)?;
     ends(rows.size, traits)?;
-    let inputs = |pixels: usize| ((pixels - 1) * columns.stride + columns.size) * ins;
-    let pixels = [4, 2].into_iter().find(|&pixels| inputs(pixels) <= MOST_INPUTS).unwrap_or(1);
-    let strips = columns.output.div_ceil(pixels);
-    let along = strips.next_power_of_two().min(INVOCATIONS);
-    let lanes = [along, INVOCATIONS / along, 1];
-    let row_groups = rows.output.div_ceil(lanes[1]);
+    let Strips { pixels, lanes, groups: [across, row_groups] } = Strips::of(rows, columns, ins, MOST_INPUTS);
     let vectors = outs / 4;
     let outs = OUTS.min(vectors);
-    let grid = [strips.div_ceil(lanes[0]), row_groups * vectors.div_ceil(outs), site.batch * depth.output];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} strips is more than one dispatch can count"));
-    }
+    let blocks = vectors.div_ceil(outs);
+    let workgroups = workgroups([across, row_groups * blocks, site.batch * depth.output], "strips", traits)?;
     let params = Params {
         in_rows: count(rows.input)?,
         in_columns: count(columns.input)?,
@@ -107,7 +79,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("outs", outs)
         .with("lanes", json!(lanes))
         .with_epilogue(&conv.epilogue, case.inputs, 2);
-    let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

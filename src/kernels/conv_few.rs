@@ -5,9 +5,10 @@ use serde_json::json;
 use super::epilogue::epilogue_bindings;
 use super::lane::read_form;
 use super::layout::count;
-use super::window::window_fits;
-use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params};
-use crate::ops::{Filters, Op};
+use super::strips::{self, Strips};
+use super::{
+    Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, params, workgroups,
+};
 
 params! {
     /// Parameters of `conv_few`: the map on both sides, vectors of input channels, and the window along rows, with the padding in
@@ -31,40 +32,18 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "conv_few", accepts };
 
 /// Output channels that are unrolled; from four on they are read and written in vectors elsewhere.
 const MOST_OUTS: usize = 3;
-/// Longest row of taps that is unrolled.
-const LONGEST: usize = 11;
-/// Largest stride along a row: inputs of a strip stay in registers.
-const LARGEST_STRIDE: usize = 4;
 /// Vectors of inputs of a strip that registers hold.
 const MOST_INPUTS: usize = 12;
-/// Invocations of a workgroup.
-const INVOCATIONS: usize = 64;
-
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
-    let Op::Conv(conv) = case.op else { return Refusal::because("takes convolutions") };
     case.fits(traits)?;
-    let site = conv.site(case.inputs).map_err(|error| Refusal(error.to_string()))?;
-    if conv.filters != (Filters::PerGroup { groups: 1 }) {
-        return Refusal::because("takes convolutions in one group");
-    }
+    let (conv, site) = strips::convolution(case)?;
     let (ins, outs) = (site.in_channels, site.out_channels);
     if outs > MOST_OUTS || !ins.is_multiple_of(4) {
         return Refusal::because(format!(
             "takes input channels that divide by 4 to up to {MOST_OUTS} output channels, and these are {ins} and {outs}"
         ));
     }
-    let mut axes = site.axes3();
-    window_fits(&axes)?;
-    let [depth, rows, columns] = &mut axes;
-    if !depth.passes() {
-        return Refusal::because("takes windows over one or two axes");
-    }
-    if columns.size > LONGEST || columns.stride > LARGEST_STRIDE || (columns.dilation > 1 && columns.size > 1) {
-        return Refusal::because(format!(
-            "takes rows of up to {LONGEST} taps without dilation and strides of up to {LARGEST_STRIDE}; these have size {}, stride {}, dilation {}",
-            columns.size, columns.stride, columns.dilation
-        ));
-    }
+    let [depth, rows, columns] = &mut strips::axes(&site)?;
     let mut planes = site.batch * depth.output;
     if site.is_pointwise() {
         // All pixels are one row.
@@ -73,15 +52,8 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     }
     let quads = ins / 4;
     ends(rows.size.saturating_mul(quads + 1), traits)?;
-    let inputs = |pixels: usize| (pixels - 1) * columns.stride + columns.size;
-    let pixels = [4, 2].into_iter().find(|&pixels| inputs(pixels) <= MOST_INPUTS).unwrap_or(1);
-    let strips = columns.output.div_ceil(pixels);
-    let along = strips.next_power_of_two().min(INVOCATIONS);
-    let lanes = [along, INVOCATIONS / along, 1];
-    let grid = [strips.div_ceil(lanes[0]), rows.output.div_ceil(lanes[1]), planes];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} strips is more than one dispatch can count"));
-    }
+    let Strips { pixels, lanes, groups: [across, down] } = Strips::of(rows, columns, 1, MOST_INPUTS);
+    let workgroups = workgroups([across, down, planes], "strips", traits)?;
     let params = Params {
         in_rows: count(rows.input)?,
         in_columns: count(columns.input)?,
@@ -111,7 +83,6 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         .with("forms", json!(forms))
         .with("lanes", json!(lanes))
         .with_epilogue(&conv.epilogue, case.inputs, 2);
-    let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

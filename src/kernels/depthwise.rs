@@ -7,6 +7,7 @@ use super::layout::count;
 use super::window::window_fits;
 use super::{
     Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, ends, forms, params,
+    workgroups,
 };
 use crate::ops::{Conv, ConvSite, Filters, Op};
 use crate::tensor::AxisWindow;
@@ -128,9 +129,7 @@ pub(super) fn launch(
     let channel_groups = channels.div_ceil(lanes[0]);
     let grid =
         [channel_groups * column_tiles.div_ceil(lanes[1]), row_tiles.div_ceil(lanes[2]), site.batch * depth.output];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
-    }
+    let workgroups = workgroups(grid, "tiles", traits)?;
     let params = Params {
         channels: count(channels)?,
         channel_groups: count(channel_groups)?,
@@ -163,7 +162,6 @@ pub(super) fn launch(
         .with("dilation", json!([spread(&rows), spread(&columns)]))
         .with("deep", !depth.passes())
         .with_epilogue(&conv.epilogue, case.inputs, 2);
-    let workgroups = [count(grid[0])?, count(grid[1])?, count(grid[2])?];
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
 

@@ -8,7 +8,7 @@ use super::reduce::Slices;
 use super::window::window_fits;
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, LINEAR_WORKGROUP, Launch, Operand, Refusal,
-    Shader, ends, params,
+    Shader, ends, params, workgroups,
 };
 use crate::ops::{ConvGradFilterSite, Op};
 use crate::tensor::AxisWindow;
@@ -118,10 +118,7 @@ fn launch(
     let lines_per_slice = lines.div_ceil(wanted.div_ceil(groups * tap_groups)).max(FEWEST_LINES.min(lines));
     let slices = lines.div_ceil(lines_per_slice);
     ends(lines_per_slice, traits)?;
-    let grid = [groups, tap_groups, slices];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
-    }
+    let workgroups = workgroups([groups, tap_groups, slices], "tiles", traits)?;
     let taps = depth.size * rows.size * columns.size;
     let parts = slices * tile_columns;
     let sum = Slices::of(parts, &case.outputs[0], traits)?;
@@ -167,7 +164,7 @@ fn launch(
             Binding::new("dw", sum.target(), Form::WriteVec4),
         ],
         params: params.words(),
-        workgroups: [count(grid[0])?, count(grid[1])?, count(grid[2])?],
+        workgroups,
     };
     sum.launch(first, traits)
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::lane::{STORE, TEXEL, images_fit, lane_bindings};
 use super::{
     Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params,
+    workgroups,
 };
 use crate::ops::{Conv, ConvSite, Filters, Op};
 use crate::tensor::AxisWindow;
@@ -122,10 +123,7 @@ pub(super) fn launch(
         }
         None => 1,
     };
-    let grid = [across, rows.output.div_ceil(tile_rows), planes];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
-    }
+    let workgroups = workgroups([across, rows.output.div_ceil(tile_rows), planes], "tiles", traits)?;
     let shader = Shader::new(stem, Params::WGSL)
         .with("lanes", lanes)
         .with("strip", strip.is_some())
@@ -162,7 +160,7 @@ pub(super) fn launch(
         shader: shader.with_epilogue(&conv.epilogue, case.inputs, 2),
         bindings,
         params: params.words(),
-        workgroups: grid.map(|groups| groups as u32),
+        workgroups,
     }
     .into())
 }

@@ -64,6 +64,7 @@ mod slice_grad;
 mod softmax;
 mod split_sum;
 mod squeeze_excite;
+mod strips;
 mod team;
 mod traits;
 mod transpose;
@@ -371,6 +372,14 @@ fn ends(rounds: usize, traits: &DeviceTraits) -> Result<(), Refusal> {
         )),
         _ => Ok(()),
     }
+}
+
+/// A grid of workgroups along three axes, each of which counts so many of `what`.
+fn workgroups(grid: [usize; 3], what: &str, traits: &DeviceTraits) -> Result<[u32; 3], Refusal> {
+    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
+        return Refusal::because(format!("a grid of {grid:?} {what} is more than one dispatch can count"));
+    }
+    Ok(grid.map(|groups| groups as u32))
 }
 
 /// The count and the grid for `items` pieces of linear work, one per invocation.

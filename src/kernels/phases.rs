@@ -1,7 +1,7 @@
 //! Tiles of positions that a stride cuts into cells: what kernels share that unroll every phase of a stride.
 
 use super::layout::count;
-use super::{DeviceTraits, Refusal, params};
+use super::{DeviceTraits, Refusal, params, workgroups};
 
 params! {
     /// Vectors of channels, tiles beside each other, both maps, the cell of the smaller map that begins in the first cell of
@@ -50,9 +50,7 @@ pub(super) fn grid(
 ) -> Result<(Params, [u32; 3]), Refusal> {
     let tile_columns = columns.cells().div_ceil(tile[1]);
     let grid = [(quads * tile_columns).div_ceil(threads as usize), rows.cells().div_ceil(tile[0]), batch];
-    if grid.iter().any(|&groups| groups > traits.max_workgroups as usize) {
-        return Refusal::because(format!("a grid of {grid:?} tiles is more than one dispatch can count"));
-    }
+    let workgroups = workgroups(grid, "tiles", traits)?;
     let params = Params {
         quads: count(quads)?,
         tile_columns: count(tile_columns)?,
@@ -65,5 +63,5 @@ pub(super) fn grid(
         lead_rows: count(rows.before % rows.stride)?,
         lead_columns: count(columns.before % columns.stride)?,
     };
-    Ok((params, [count(grid[0])?, count(grid[1])?, count(grid[2])?]))
+    Ok((params, workgroups))
 }
