@@ -12,9 +12,9 @@ use super::source::ModelArg;
 use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output, Stored, make_folder};
 use crate::kernels::{DeviceClass, DeviceTraits};
-use crate::passes::{FoldCache, Note, optimize, specialize, winograd};
+use crate::passes::{FoldCache, Note};
 use crate::plan::{Action, Plan, Step};
-use crate::session::{Device, Options, TunedCase, plan_with, tuned_for};
+use crate::session::{Device, Options, TunedCase, plan_with, run_passes, tuned_for};
 use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
@@ -67,19 +67,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     // A class of devices has f16 where it is asked for: most of them do.
     let half = traits.half || (args.plan_for.is_some() && precision == Precision::F16);
     let traits = DeviceTraits { half, ..traits };
-    let cache = FoldCache::default();
-    let (graph, mut report) = optimize(graph, &cache)?;
-    let (graph, further) = specialize(graph, &traits)?;
-    report.extend(further);
-    let graph = match args.stored.winograd {
-        true => {
-            let (graph, further) = winograd(graph, &traits, &cache)?;
-            report.extend(further);
-            graph
-        }
-        false => graph,
-    };
-    let options = args.tuning.apply(Options { precision, ..Options::default() });
+    let options = args.tuning.apply(Options { precision, winograd: args.stored.winograd, ..Options::default() });
+    let (graph, report) = run_passes(graph, Some(&traits), &options, &FoldCache::default())?;
     let table = match &device {
         Some(device) => tuned_for(&graph, device, &options)?,
         None => None,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::tuned::Tuned;
 use super::{Device, Options, TuningTable};
 use crate::cpu;
-use crate::error::{PlanError, SessionError};
+use crate::error::{GraphError, PlanError, SessionError};
 use crate::gpu::{Executable, SharedWeights};
 use crate::graph::Graph;
 use crate::kernels::{DeviceTraits, preferred};
@@ -58,8 +58,11 @@ impl Compiled {
         graph.check_outputs()?;
         graph.check_names()?;
         let start = Instant::now();
-        let (mut graph, mut report) =
-            if options.optimize { optimize(graph, cache)? } else { (graph, Report::default()) };
+        let traits = match device {
+            Device::Gpu(gpu) => Some(gpu.traits()),
+            Device::Cpu => None,
+        };
+        let (graph, report) = run_passes(graph, traits, options, cache)?;
         let Device::Gpu(gpu) = device else {
             if options.precision != Precision::F32 {
                 return Err(SessionError::NeedsGpu { what: "storing as f16" });
@@ -67,16 +70,6 @@ impl Compiled {
             let (plan_time, device_time) = (start.elapsed(), Duration::ZERO);
             return Ok(Compiled { graph, report, executable: None, plan_time, device_time });
         };
-        if options.optimize {
-            let (joined, further) = specialize(graph, gpu.traits())?;
-            graph = joined;
-            report.extend(further);
-        }
-        if options.winograd {
-            let (transformed, further) = winograd(graph, gpu.traits(), cache)?;
-            graph = transformed;
-            report.extend(further);
-        }
         let table = tuned.for_graph(&graph, gpu, options)?;
         let planned = plan_with(&graph, gpu.traits(), options, table.as_deref())?;
         let plan_time = start.elapsed();
@@ -160,6 +153,35 @@ impl Compiled {
     fn named(&self, outputs: Vec<Tensor>) -> BTreeMap<String, Tensor> {
         self.graph.outputs().iter().map(|(name, _)| name.clone()).zip(outputs).collect()
     }
+}
+
+/// A graph after the passes that the options ask for, and what they did; those that suit a graph to a device need its traits.
+///
+/// # Errors
+/// [`GraphError::Verify`] when a pass breaks the graph, which is a fault of the pass.
+pub(crate) fn run_passes(
+    mut graph: Graph,
+    traits: Option<&DeviceTraits>,
+    options: &Options,
+    cache: &FoldCache,
+) -> Result<(Graph, Report), GraphError> {
+    let mut all = Report::default();
+    let mut keep = |(passed, report): (Graph, Report)| {
+        all.extend(report);
+        passed
+    };
+    if options.optimize {
+        graph = keep(optimize(graph, cache)?);
+    }
+    if let Some(traits) = traits {
+        if options.optimize {
+            graph = keep(specialize(graph, traits)?);
+        }
+        if options.winograd {
+            graph = keep(winograd(graph, traits, cache)?);
+        }
+    }
+    Ok((graph, all))
 }
 
 /// Plans a graph as a session with these options would: the kernel that the options prefer comes first, then the choice of

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::{Checked, StepCheck};
+pub(crate) use compiled::run_passes;
 pub use compiled::{Compiled, Progress, plan_with};
 pub use device::Device;
 pub use tune::tune;
