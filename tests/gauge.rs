@@ -51,7 +51,7 @@ fn shipped() -> Vec<Shipped> {
     for graph in graphs {
         let (graph, _) = optimize(graph, &FoldCache::default()).unwrap();
         let (graph, _) = specialize(graph, &traits).unwrap();
-        let (transformed, _) = winograd(graph.clone(), &traits, &FoldCache::default()).unwrap();
+        let (transformed, _) = winograd(graph.clone(), &traits, &FoldCache::default(), &|_, _| None).unwrap();
         let plans =
             [graph, transformed].map(|graph| plan(&graph, &traits, |node, _| preferred(&node.op, &traits)).unwrap());
         for action in plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.actions) {

@@ -14,7 +14,7 @@ use shared_data::gpu;
 use wgconv::error::TuningError;
 use wgconv::graph::Graph;
 use wgconv::ops::{Conv, Epilogue, Unary, UnaryFn};
-use wgconv::session::{Device, Options, Progress, Session, Tuning, TuningTable, tune};
+use wgconv::session::{CheckedAgainst, Compiled, Device, Options, Progress, Session, Tuning, TuningTable, tune};
 use wgconv::tensor::{Padding, Tensor, TensorType, Window, compare};
 
 /// A pointwise convolution from 8 to 12 channels, which several kernels take, twice, and a function, which one takes.
@@ -59,8 +59,8 @@ fn tuned(folder: &Path) -> std::path::PathBuf {
     let device = gpu();
     let mut table = TuningTable::new(&device);
     // Both convolutions are one case, and a function has one kernel.
-    assert_eq!(tune(&graph(), &device, &mut table, &|_, _| {}).unwrap(), 1);
-    assert_eq!(tune(&graph(), &device, &mut table, &|_, _| {}).unwrap(), 0);
+    assert_eq!(tune(&graph(), &device, &mut table, &Options::default()).unwrap(), 1);
+    assert_eq!(tune(&graph(), &device, &mut table, &Options::default()).unwrap(), 0);
     assert!(table.quarantine().is_empty(), "{:?}", table.quarantine());
     table.write(&file).unwrap();
     assert_eq!(TuningTable::read(&file, &device).unwrap(), table);
@@ -173,7 +173,7 @@ fn damaged_and_foreign_files_are_refused_with_a_reason_and_ignored() {
     refused("no table of tuned kernels");
     edit(&file, |table| table["surprise"] = json!(1));
     refused("surprise");
-    edit(&file, |table| table["schema"] = json!(2));
+    edit(&file, |table| table["schema"] = json!(3));
     refused("another format");
     for field in ["adapter", "driver", "backend", "version", "shaders"] {
         edit(&file, |table| table["origin"][field] = json!("GeForce 256"));
@@ -223,6 +223,109 @@ fn quarantine_holds_and_cannot_leave_a_node_without_a_kernel() {
     assert!(matches!(TuningTable::read(&file, &gpu()), Err(TuningError::Malformed { .. })));
 }
 
+/// A 3x3 convolution with filters that are known, scaled.
+fn convolution(sides: [usize; 2], channels: usize, filter: impl Fn(usize) -> f32) -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, sides[0], sides[1], channels]));
+    let w = graph.constant("w", Tensor::from_fn([3, 3, channels, channels], filter));
+    let y = graph.node("conv", Conv::new(Window::unit(2), 1), &[x, w]).unwrap();
+    graph.output("y", y);
+    graph
+}
+
+#[test]
+fn convolutions_are_measured_in_both_forms_and_plans_follow_the_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("table.json");
+    let graph = || convolution([15, 18], 16, |i| (i as f32 * 0.7).sin());
+    let compile = |tuning: Tuning, winograd: bool| {
+        let options = Options { tuning, winograd, tuning_file: Some(file.clone()), ..Options::default() };
+        let session = Session::new(graph(), Device::from_gpu(gpu()), options);
+        session.compile(&BTreeMap::new()).unwrap()
+    };
+    let kernel = |compiled: &Compiled| compiled.plan().unwrap().steps[0].kernel;
+    // Without being asked for, the other form is neither measured nor taken.
+    compile(Tuning::On, false);
+    let form = |file: &Path| TuningTable::read(file, &gpu()).unwrap().form(&graph(), &graph().nodes()[0]).cloned();
+    assert_eq!(form(&file), None);
+    let kernels = TuningTable::read(&file, &gpu()).unwrap().case(&graph(), &graph().nodes()[0]).cloned().unwrap();
+    let measured = compile(Tuning::On, true);
+    let found = form(&file).unwrap();
+    assert!(found.milliseconds > 0.0 && found.winograd_milliseconds > 0.0, "{found:?}");
+    assert_eq!(found.winograd, found.winograd_milliseconds < 0.97 * found.milliseconds);
+    assert_eq!((&found.kernel, found.checked_against), (&kernels.kernel, CheckedAgainst::Reference));
+    assert_eq!(kernel(&measured) == "conv_winograd", found.winograd);
+    // Nothing is measured twice.
+    let bytes = std::fs::read(&file).unwrap();
+    assert_eq!(kernel(&compile(Tuning::On, true)), kernel(&measured));
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    let verdict = |winograd: bool, [plain, other]: [f64; 2]| {
+        edit(&file, |table| {
+            let forms = table["forms"].as_object_mut().unwrap().values_mut();
+            forms.for_each(|form| {
+                form["winograd"] = json!(winograd);
+                form["milliseconds"] = json!(plain);
+                form["winograd_milliseconds"] = json!(other);
+            });
+        });
+        compile(Tuning::Cached, true)
+    };
+    let plain = verdict(false, [2.0, 3.0]);
+    assert_eq!(kernel(&plain), kernels.kernel);
+    let refused = &plain.report().refused[0].what;
+    assert!(refused.contains("50% slower (measured 3.000 ms"), "{refused}");
+    let other = verdict(true, [3.0, 2.0]);
+    assert_eq!(kernel(&other), "conv_winograd");
+    let applied = &other.report().applied[0].what;
+    assert!(applied.contains("50% faster (measured 2.000 ms"), "{applied}");
+    let x = BTreeMap::from([("x".to_string(), Tensor::from_fn([1, 15, 18, 16], |i| (i as f32 * 0.3).cos()))]);
+    let accuracy = other.plan().unwrap().steps[0].accuracy;
+    let comparison = compare(&other.run(&x).unwrap()["y"], &plain.run(&x).unwrap()["y"], accuracy, 2.0);
+    assert!(comparison.pass, "{comparison}");
+    // The verdict is for those who ask: without either option plans are what they were.
+    assert_eq!(kernel(&compile(Tuning::Cached, false)), kernels.kernel);
+    assert_eq!(kernel(&compile(Tuning::Off, false)), kernels.default);
+    assert_eq!(kernel(&compile(Tuning::Off, true)), kernels.default, "nothing that small should gain");
+    // Tables from before there were forms are read; the verdict is that of the estimate.
+    edit(&file, |table| {
+        table["schema"] = json!(1);
+        table.as_object_mut().unwrap().remove("forms");
+    });
+    assert_eq!(form(&file), None);
+    assert_eq!(kernel(&compile(Tuning::Cached, true)), kernels.kernel);
+    compile(Tuning::On, true);
+    assert!(form(&file).is_some());
+}
+
+#[test]
+fn transformed_filters_that_are_wrong_are_kept_away_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("table.json");
+    // Nine of them, a quarter of whose sum no longer is a number.
+    let graph = || convolution([3, 3], 1, |_| 1.6e38);
+    let options = || Options { winograd: true, ..Options::default() };
+    let mut table = TuningTable::new(&gpu());
+    tune(&graph(), &gpu(), &mut table, &options()).unwrap();
+    let [entry] = table.quarantine() else { panic!("{table:?}") };
+    assert!(entry.kernel == "conv_winograd" && entry.reason.starts_with("wrong numbers: "), "{entry:?}");
+    assert_eq!(table.form(&graph(), &graph().nodes()[0]), None);
+    assert_eq!(tune(&graph(), &gpu(), &mut table, &options()).unwrap(), 0);
+    table.write(&file).unwrap();
+    let cached = Options { tuning: Tuning::Cached, tuning_file: Some(file.clone()), ..options() };
+    let compiled = Session::new(graph(), Device::from_gpu(gpu()), cached).compile(&BTreeMap::new()).unwrap();
+    let refused = &compiled.report().refused[0].what;
+    assert!(refused.contains("in quarantine: wrong numbers"), "{refused}");
+    // A table that has it both ways contradicts itself.
+    edit(&file, |table| {
+        let case = table["quarantine"][0]["case"].as_str().unwrap().to_string();
+        let by = json!({ "node": "conv", "winograd": true, "kernel": "conv_generic", "milliseconds": 2.0,
+            "winograd_milliseconds": 1.0, "checked_against": "reference" });
+        table["forms"] = json!({ case: by });
+    });
+    let why = TuningTable::read(&file, &gpu()).unwrap_err().to_string();
+    assert!(why.contains("quarantine") && why.contains("conv_winograd"), "{why}");
+}
+
 #[test]
 fn the_command_writes_a_table_and_explain_shows_what_came_of_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -239,6 +342,14 @@ fn the_command_writes_a_table_and_explain_shows_what_came_of_it() {
     assert!(code == Some(0) && said.contains("as tuned; the default is"), "{said}");
     let (_, said) = wgconv(&["explain", model, "--device", "gpu"]);
     assert!(!said.contains("as tuned"), "{said}");
+    let residual = ["zoo:resnet18?size=32", "--device", "gpu", "--winograd"];
+    let (code, said) = wgconv(&[&["tune"], &residual[..]].concat());
+    assert!(code == Some(0) && said.contains("(transformed "), "{said}");
+    let (code, said) = wgconv(&[&["explain"], &residual[..], &["--tuning", "cached"]].concat());
+    assert!(
+        code == Some(0) && (said.contains("% slower (measured ") || said.contains("% faster (measured ")),
+        "{said}"
+    );
     // A file that is somebody else's stays what it is.
     let other = folder.path().join("other.json");
     std::fs::write(&other, "{}").unwrap();

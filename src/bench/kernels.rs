@@ -53,7 +53,7 @@ fn bench_layer(
     let mut ready = Vec::new();
     // What a session runs comes first, then what it has joined apart, and what it runs on request.
     let (joined, _) = specialize(graph.clone(), device.traits())?;
-    let (transformed, _) = winograd(graph.clone(), device.traits(), &FoldCache::default())?;
+    let (transformed, _) = winograd(graph.clone(), device.traits(), &FoldCache::default(), &|_, _| None)?;
     let mut plans = variants(&joined, device.traits())?;
     for other in variants(&graph, device.traits())?.into_iter().chain(variants(&transformed, device.traits())?) {
         if plans.iter().all(|plan| kernels(plan) != kernels(&other)) {

@@ -14,7 +14,7 @@ use super::{Failure, OnDevice, Output, Stored, make_folder};
 use crate::kernels::{DeviceClass, DeviceTraits};
 use crate::passes::{FoldCache, Note};
 use crate::plan::{Action, Plan, Step};
-use crate::session::{Device, Options, TunedCase, plan_with, run_passes, tuned_for};
+use crate::session::{Device, Options, TunedCase, choose_forms, plan_with, run_passes, tuned_for};
 use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
@@ -68,11 +68,13 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let half = traits.half || (args.plan_for.is_some() && precision == Precision::F16);
     let traits = DeviceTraits { half, ..traits };
     let options = args.tuning.apply(Options { precision, winograd: args.stored.winograd, ..Options::default() });
-    let (graph, report) = run_passes(graph, Some(&traits), &options, &FoldCache::default())?;
+    let cache = FoldCache::default();
+    let (graph, mut report) = run_passes(graph, Some(&traits), &options, &cache)?;
     let table = match &device {
         Some(device) => tuned_for(&graph, device, &options)?,
         None => None,
     };
+    let graph = choose_forms(graph, &traits, &options, table.as_deref(), &cache, &mut report)?;
     let plan = plan_with(&graph, &traits, &options, table.as_deref())?;
     let choice = |step: &Step| {
         let node = step.node.and_then(|node| graph.nodes().get(node))?;
@@ -113,8 +115,8 @@ fn write_notes(text: &mut String, title: &str, notes: &[Note], each: bool) -> Re
     for (pass, count) in counted {
         writeln!(text, "  {pass} x{count}")?;
     }
-    // What a shared kernel was hidden as is worth a line of its own.
-    for note in notes.iter().filter(|note| note.pass == "recognize_shared_kernels") {
+    // What a shared kernel was hidden as is worth a line of its own, and why a convolution is computed in another way.
+    for note in notes.iter().filter(|note| matches!(note.pass, "recognize_shared_kernels" | "transform_filters")) {
         writeln!(text, "  {} at `{}`: {}", note.pass, note.node, note.what)?;
     }
     Ok(())

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::inputs::InputArgs;
 use super::source::ModelArg;
 use super::{Failure, OnDevice, Output, progress};
-use crate::passes::{FoldCache, optimize, specialize};
-use crate::session::{CheckedAgainst, Options, TunedCase, TuningTable, plan_with, tune};
+use crate::passes::FoldCache;
+use crate::session::{CheckedAgainst, Options, TunedCase, TunedForm, TuningTable, plan_with, run_passes, tune};
 use crate::tensor::Precision;
 
 #[derive(Debug, Args)]
@@ -28,6 +28,9 @@ pub(super) struct TuneArgs {
     /// Measure everything anew, also what the table has, and forget its quarantine.
     #[arg(long)]
     again: bool,
+    /// Measure 3x3 convolutions by Winograd's algorithm, too, for --winograd with --tuning.
+    #[arg(long)]
+    winograd: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -42,27 +45,29 @@ pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
     if args.again {
         table = TuningTable::new(&device);
     }
-    let (graph, _) = optimize(graph, &FoldCache::default())?;
-    let (graph, _) = specialize(graph, device.traits())?;
+    let options = Options { winograd: args.winograd, ..progress::options(true) };
+    let (graph, _) = run_passes(graph, Some(device.traits()), &options, &FoldCache::default())?;
     // What has no plan has nothing to be tuned, and where nothing can be written nothing should be measured.
-    plan_with(&graph, device.traits(), &Options::default(), None)?;
+    plan_with(&graph, device.traits(), &options, None)?;
     if !path.exists() {
         table.write(&path)?;
     }
-    let bar = progress::bar("measuring kernels");
-    let measured = tune(&graph, &device, &mut table, &progress::moves(&bar));
-    bar.finish_and_clear();
+    let measured = tune(&graph, &device, &mut table, &options);
     table.write(&path)?;
     let measured = measured?;
-    let mut cases: Vec<&TunedCase> = Vec::new();
-    for tuned in graph.nodes().iter().filter_map(|node| table.case(&graph, node)) {
-        if !cases.contains(&tuned) {
-            cases.push(tuned);
-        }
+    let (mut cases, mut forms): (Vec<&TunedCase>, Vec<&TunedForm>) = Default::default();
+    for node in graph.nodes() {
+        cases.extend(table.case(&graph, node).filter(|tuned| !cases.contains(tuned)));
+        forms.extend(table.form(&graph, node).filter(|form| args.winograd && !forms.contains(form)));
     }
     let mut text = format!("{} on {}\n", args.model.model, device.summary().name);
     for tuned in &cases {
         write_case(&mut text, tuned)?;
+    }
+    for form in &forms {
+        let TunedForm { node, winograd, kernel, milliseconds, winograd_milliseconds: other, .. } = form;
+        let verdict = if *winograd { "by Winograd's algorithm" } else { "as it is" };
+        writeln!(text, "{node:<28} {verdict} (transformed {other:.3} ms, {kernel} {milliseconds:.3} ms)")?;
     }
     for entry in table.quarantine() {
         writeln!(text, "in quarantine: {} for {}: {}", entry.kernel, entry.case, entry.reason)?;
@@ -70,7 +75,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<ExitCode, Failure> {
     writeln!(text, "{measured} cases measured, {} known in all; written to {}", cases.len(), path.display())?;
     args.output.print(
         &text,
-        &json!({ "measured": measured, "cases": cases, "quarantine": table.quarantine(), "file": path }),
+        &json!({ "measured": measured, "cases": cases, "forms": forms, "quarantine": table.quarantine(), "file": path }),
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -21,6 +21,8 @@ pub(crate) use constants::is_quick;
 use crate::error::GraphError;
 use crate::graph::{Graph, Rewrite, Rewriter};
 use crate::kernels::DeviceTraits;
+use crate::ops::Op;
+use crate::tensor::TensorType;
 
 /// One thing that a pass did, or saw and left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,13 +94,23 @@ pub fn specialize(graph: Graph, traits: &DeviceTraits) -> Result<(Graph, Report)
     )
 }
 
+/// Whether a convolution, as an op on inputs of some types, was measured to take less time on transformed filters, and how that came
+/// out; `None` where nothing was measured.
+pub type Measured<'a> = &'a dyn Fn(&Op, &[TensorType]) -> Option<Result<String, String>>;
+
 /// Puts 3x3 convolutions on transformed filters ([`crate::ops::Winograd`]) where a device then takes less time, after
-/// [`specialize`]. What they compute is no longer a plain sum of products; filters are kept in `cache`.
+/// [`specialize`]: by what was `measured`, and by an estimate where nothing was. What they compute is no longer a plain sum of
+/// products; filters are kept in `cache`.
 ///
 /// # Errors
 /// As [`optimize`].
-pub fn winograd(graph: Graph, traits: &DeviceTraits, cache: &FoldCache) -> Result<(Graph, Report), GraphError> {
-    run(graph, &[&winograd::TransformFilters { traits, cache }])
+pub fn winograd(
+    graph: Graph,
+    traits: &DeviceTraits,
+    cache: &FoldCache,
+    measured: Measured<'_>,
+) -> Result<(Graph, Report), GraphError> {
+    run(graph, &[&winograd::TransformFilters { traits, cache, measured }])
 }
 
 /// Runs the passes after which a graph can still be differentiated op by op. [`optimize`] does the rest once its gradients

@@ -11,9 +11,10 @@ use crate::error::{GraphError, PlanError, SessionError};
 use crate::gpu::{Executable, SharedWeights};
 use crate::graph::Graph;
 use crate::kernels::{DeviceTraits, preferred};
+use crate::ops::Op;
 use crate::passes::{FoldCache, Report, optimize, specialize, winograd};
 use crate::plan::{Plan, Port, plan_stored};
-use crate::tensor::{Precision, Tensor};
+use crate::tensor::{Precision, Tensor, TensorType};
 
 /// How far a compilation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Compiled {
             Device::Gpu(gpu) => Some(gpu.traits()),
             Device::Cpu => None,
         };
-        let (graph, report) = run_passes(graph, traits, options, cache)?;
+        let (graph, mut report) = run_passes(graph, traits, options, cache)?;
         let Device::Gpu(gpu) = device else {
             if options.precision != Precision::F32 {
                 return Err(SessionError::NeedsGpu { what: "storing as f16" });
@@ -71,6 +72,7 @@ impl Compiled {
             return Ok(Compiled { graph, report, executable: None, plan_time, device_time });
         };
         let table = tuned.for_graph(&graph, gpu, options)?;
+        let graph = choose_forms(graph, gpu.traits(), options, table.as_deref(), cache, &mut report)?;
         let planned = plan_with(&graph, gpu.traits(), options, table.as_deref())?;
         let plan_time = start.elapsed();
         let progress = |done, total| {
@@ -155,7 +157,8 @@ impl Compiled {
     }
 }
 
-/// A graph after the passes that the options ask for, and what they did; those that suit a graph to a device need its traits.
+/// A graph after the passes that the options ask for, and what they did; those that suit a graph to a device need its traits. What
+/// tuning measures is such a graph, and what comes of it is the business of [`choose_forms`].
 ///
 /// # Errors
 /// [`GraphError::Verify`] when a pass breaks the graph, which is a fault of the pass.
@@ -173,15 +176,34 @@ pub(crate) fn run_passes(
     if options.optimize {
         graph = keep(optimize(graph, cache)?);
     }
-    if let Some(traits) = traits {
-        if options.optimize {
-            graph = keep(specialize(graph, traits)?);
-        }
-        if options.winograd {
-            graph = keep(winograd(graph, traits, cache)?);
-        }
+    if let Some(traits) = traits
+        && options.optimize
+    {
+        graph = keep(specialize(graph, traits)?);
     }
     Ok((graph, all))
+}
+
+/// A graph of [`run_passes`] with convolutions in other forms where the options ask for that, and the table or an estimate says that
+/// they are faster.
+///
+/// # Errors
+/// As [`run_passes`].
+pub(crate) fn choose_forms(
+    graph: Graph,
+    traits: &DeviceTraits,
+    options: &Options,
+    table: Option<&TuningTable>,
+    cache: &FoldCache,
+    report: &mut Report,
+) -> Result<Graph, GraphError> {
+    if !options.winograd {
+        return Ok(graph);
+    }
+    let measured = |op: &Op, inputs: &[TensorType]| table?.verdict(op, inputs);
+    let (graph, further) = winograd(graph, traits, cache, &measured)?;
+    report.extend(further);
+    Ok(graph)
 }
 
 /// Plans a graph as a session with these options would: the kernel that the options prefer comes first, then the choice of

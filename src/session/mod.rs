@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::{Checked, StepCheck};
-pub(crate) use compiled::run_passes;
 pub use compiled::{Compiled, Progress, plan_with};
+pub(crate) use compiled::{choose_forms, run_passes};
 pub use device::Device;
 pub use tune::tune;
 pub use tuned::tuned_for;
-pub use tuning::{CheckedAgainst, Quarantined, TunedCase, Tuning, TuningTable};
+pub use tuning::{CheckedAgainst, Quarantined, TunedCase, TunedForm, Tuning, TuningTable};
 
 use crate::error::SessionError;
 use crate::gpu::SharedWeights;
@@ -40,7 +40,8 @@ pub struct Options {
     /// How weights and intermediate values are stored on a GPU; inputs, outputs and arithmetic are `f32` either way.
     pub precision: Precision,
     /// Compute 3x3 convolutions by Winograd's F(2x2, 3x3) where a GPU should take less time for it: fewer multiplications,
-    /// with roundings of their own ([`crate::ops::Winograd`]). For weights that are known when a graph is compiled.
+    /// with roundings of their own ([`crate::ops::Winograd`]). For weights that are known when a graph is compiled. An estimate says
+    /// where that is, or, with [`Options::tuning`], what was measured.
     pub winograd: bool,
     /// Plans kept for different input shapes; the one used longest ago goes first.
     pub cached_plans: usize,

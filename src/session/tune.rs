@@ -1,16 +1,20 @@
 //! Measuring candidates: each is held against the reference on the real shapes, and the fastest of those that pass is taken.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tuning::{CheckedAgainst, Quarantined, TunedCase, TuningTable, case_name};
+use super::tuning::{CheckedAgainst, Quarantined, TRANSFORMED, TunedCase, TunedForm, TuningTable, case_name, name_of};
+use super::{Options, Progress};
 use crate::error::{GpuError, GraphError, SessionError};
 use crate::gpu::{Device, Executable, SharedWeights, Stopwatch};
 use crate::graph::{Graph, Node};
 use crate::kernels::{Case, Kernel, preferred};
+use crate::ops::Op;
+use crate::passes::{FoldCache, winograd};
 use crate::plan::plan;
-use crate::tensor::{Tensor, compare};
+use crate::tensor::{Accuracy, Tensor, TensorType, compare};
 
 /// Multiply-accumulates of a node up to which the reference computes what candidates are held against: seconds.
 const REFERENCE_MACS: u64 = 1_000_000_000;
@@ -23,39 +27,61 @@ const HOPELESS: f64 = 1.5;
 /// What another kernel must gain on the default one to take its place: less is noise.
 const WORTH_IT: f64 = 0.97;
 
-/// Measures every case of a graph that has several candidates and is not in the table yet. `progress(done, total)` is
-/// called after each case. Returns how many were measured.
+/// Measures every case of a graph that has several candidates and is not in the table yet, and with [`Options::winograd`]
+/// convolutions in both of their forms. [`Options::progress`] hears of each. Returns how many were measured.
 ///
-/// The graph should be one that the passes have been through, as plans are made of those. A candidate that fails to
-/// compile, runs out of memory or gives wrong numbers is put in quarantine, and the others are measured all the same.
+/// The graph should be one that the passes have been through, as plans are made of those, with its convolutions as they are. A candidate
+/// that fails to compile, runs out of memory or gives wrong numbers is put in quarantine, and the others are measured all the same.
 ///
 /// # Errors
 /// [`SessionError::Gpu`] when the device is lost (the candidate that lost it is in quarantine then), [`SessionError::Graph`]
 /// when the reference does not take a node's inputs.
-pub fn tune(
-    graph: &Graph,
-    device: &Device,
-    table: &mut TuningTable,
-    progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<usize, SessionError> {
+pub fn tune(graph: &Graph, device: &Device, table: &mut TuningTable, options: &Options) -> Result<usize, SessionError> {
+    let transformable = if options.winograd { transformable(graph, device)? } else { BTreeSet::new() };
     let mut seen = BTreeSet::new();
     let mut missing = Vec::new();
     for node in graph.nodes() {
         let case = case_name(graph, node);
-        let usable: Vec<&Kernel> = accepting(graph, node, device)
-            .into_iter()
-            .filter(|kernel| !table.is_quarantined(&case, kernel.stem))
-            .collect();
-        if usable.len() > 1 && !table.knows(&case) && seen.insert(case.clone()) {
-            missing.push((case, node, usable));
+        let usable = accepting(graph, node, device);
+        let usable = usable.into_iter().filter(|kernel| !table.is_quarantined(&case, kernel.stem)).collect();
+        let mut usable = table.order(graph, node, usable);
+        let transformed = transformable.contains(&case) && !table.knows_form(&case) && !usable.is_empty();
+        if usable.len() > 1 && table.knows(&case) {
+            // Its choice is all that the other form has to be held against.
+            usable.truncate(1);
+        }
+        if (usable.len() > 1 || transformed) && seen.insert(case.clone()) {
+            missing.push((node, Work { case, kernels: usable, transformed }));
         }
     }
     let total = missing.len();
-    for (done, (case, node, kernels)) in missing.into_iter().enumerate() {
-        measure(graph, node, case, &kernels, device, table)?;
-        progress(done + 1, total);
+    for (done, (node, work)) in missing.into_iter().enumerate() {
+        measure(graph, node, work, device, table)?;
+        if let Some(progress) = &options.progress {
+            progress(Progress::Tuning { done: done + 1, total });
+        }
     }
     Ok(total)
+}
+
+/// What is to be measured of a case.
+struct Work {
+    case: String,
+    /// Kernels of the node as it is, the default first.
+    kernels: Vec<&'static Kernel>,
+    /// And the node on transformed filters.
+    transformed: bool,
+}
+
+/// The cases of a graph that could be computed on transformed filters.
+fn transformable(graph: &Graph, device: &Device) -> Result<BTreeSet<String>, GraphError> {
+    let asked = RefCell::new(BTreeSet::new());
+    let refuse = |op: &Op, inputs: &[TensorType]| {
+        asked.borrow_mut().insert(name_of(op, inputs));
+        Some(Err(String::new()))
+    };
+    winograd(graph.clone(), device.traits(), &FoldCache::default(), &refuse)?;
+    Ok(asked.into_inner())
 }
 
 /// The kernels that take a node, in the fixed order.
@@ -107,22 +133,30 @@ fn made_up(shape: crate::tensor::Shape, seed: u32) -> Tensor {
     })
 }
 
+/// A way to compute a case.
+struct Way<'a> {
+    stem: &'static str,
+    graph: &'a Graph,
+    kernels: Vec<&'static Kernel>,
+    accuracy: Accuracy,
+}
+
 /// A candidate that computes what it should.
 struct Candidate {
-    kernel: &'static Kernel,
+    stem: &'static str,
     executable: Executable,
     milliseconds: f64,
 }
 
-/// Measures the candidates of one case; the first of them is the default.
+/// Measures the candidates of one case.
 fn measure(
     graph: &Graph,
     node: &Node,
-    case: String,
-    kernels: &[&'static Kernel],
+    work: Work,
     device: &Device,
     table: &mut TuningTable,
 ) -> Result<(), SessionError> {
+    let Work { case, kernels, transformed } = work;
     let (single, operands, given) = alone(graph, node)?;
     let spec = node.op.spec();
     let (inputs, outputs) = (graph.input_types(node), graph.output_types(node));
@@ -131,18 +165,33 @@ fn measure(
         true => (Some(spec.reference(&operands.iter().collect::<Vec<_>>()).map_err(wrong)?), CheckedAgainst::Reference),
         false => (None, CheckedAgainst::DefaultKernel),
     };
-    let mut right = Vec::new();
-    for &kernel in kernels {
-        let failed = match run(&single, kernel, device, &given) {
+    let other = match transformed {
+        true => winograd(single.clone(), device.traits(), &FoldCache::default(), &|_, _| Some(Ok(String::new())))?.0,
+        false => Graph::new(),
+    };
+    let accuracy = spec.accuracy(&inputs);
+    let plain = |&kernel: &&'static Kernel| Way { stem: kernel.stem, graph: &single, kernels: vec![kernel], accuracy };
+    let ways = kernels.iter().map(plain).chain(other.nodes().iter().map(|node| Way {
+        stem: TRANSFORMED,
+        graph: &other,
+        kernels: preferred(&node.op, device.traits()),
+        accuracy: node.op.spec().accuracy(&other.input_types(node)),
+    }));
+    let mut right: Vec<Candidate> = Vec::new();
+    for way in ways {
+        if way.stem == TRANSFORMED && expected.is_none() {
+            // Nothing is right that it could be held against.
+            break;
+        }
+        let failed = match run(&way, device, &given) {
             Ok((executable, computed)) => {
                 let wrong = expected.as_ref().and_then(|expected| {
-                    let accuracy = spec.accuracy(&inputs);
-                    let found = computed.iter().zip(expected).map(|(a, b)| compare(a, b, accuracy, 1.0));
+                    let found = computed.iter().zip(expected).map(|(a, b)| compare(a, b, way.accuracy, 1.0));
                     found.into_iter().find(|found| !found.pass)
                 });
                 if wrong.is_none() {
                     expected.get_or_insert(computed);
-                    right.push(Candidate { kernel, executable, milliseconds: f64::INFINITY });
+                    right.push(Candidate { stem: way.stem, executable, milliseconds: f64::INFINITY });
                     continue;
                 }
                 wrong.map(|found| format!("wrong numbers: {found}"))
@@ -150,43 +199,52 @@ fn measure(
             Err(why) => {
                 let (reason, lost) = (why.to_string(), matches!(why, SessionError::Gpu(GpuError::Lost { .. })));
                 if lost {
-                    table.put_in_quarantine(Quarantined { case, kernel: kernel.stem.into(), reason });
+                    table.put_in_quarantine(Quarantined { case, kernel: way.stem.into(), reason });
                     return Err(why);
                 }
                 Some(reason)
             }
         };
         if let Some(reason) = failed {
-            log::warn!("`{}` is in quarantine for `{}`: {reason}", kernel.stem, node.name);
-            table.put_in_quarantine(Quarantined { case: case.clone(), kernel: kernel.stem.into(), reason });
+            log::warn!("`{}` is in quarantine for `{}`: {reason}", way.stem, node.name);
+            table.put_in_quarantine(Quarantined { case: case.clone(), kernel: way.stem.into(), reason });
         }
     }
     time(&mut right)?;
+    let (other, right): (Vec<_>, Vec<_>) = right.into_iter().partition(|candidate| candidate.stem == TRANSFORMED);
     let default = kernels.first().map_or("", |kernel| kernel.stem);
-    let of_default = right.iter().find(|candidate| candidate.kernel.stem == default);
+    let of_default = right.iter().find(|candidate| candidate.stem == default);
     let bar = of_default.map_or(f64::INFINITY, |candidate| candidate.milliseconds * WORTH_IT);
     let fastest = right.iter().min_by(|a, b| a.milliseconds.total_cmp(&b.milliseconds));
     let Some(chosen) = fastest.filter(|fastest| fastest.milliseconds < bar).or(of_default) else { return Ok(()) };
-    let milliseconds = right.iter().map(|candidate| (candidate.kernel.stem.to_string(), candidate.milliseconds));
-    let tuned = TunedCase {
-        node: node.name.clone(),
-        kernel: chosen.kernel.stem.into(),
-        default: default.into(),
-        checked_against,
-        milliseconds: milliseconds.collect(),
-    };
-    table.choose(case, tuned);
+    if let Some(other) = other.first() {
+        let form = TunedForm {
+            node: node.name.clone(),
+            winograd: other.milliseconds < chosen.milliseconds * WORTH_IT,
+            kernel: chosen.stem.into(),
+            milliseconds: chosen.milliseconds,
+            winograd_milliseconds: other.milliseconds,
+            checked_against,
+        };
+        table.choose_form(case.clone(), form);
+    }
+    if kernels.len() > 1 {
+        let milliseconds = right.iter().map(|candidate| (candidate.stem.to_string(), candidate.milliseconds));
+        let tuned = TunedCase {
+            node: node.name.clone(),
+            kernel: chosen.stem.into(),
+            default: default.into(),
+            checked_against,
+            milliseconds: milliseconds.collect(),
+        };
+        table.choose(case, tuned);
+    }
     Ok(())
 }
 
-/// One kernel on the node, from outputs that start as NaN.
-fn run(
-    single: &Graph,
-    kernel: &'static Kernel,
-    device: &Device,
-    given: &[Tensor],
-) -> Result<(Executable, Vec<Tensor>), SessionError> {
-    let planned = plan(single, device.traits(), |_, _| vec![kernel])?;
+/// A way to compute a node, from outputs that start as NaN.
+fn run(way: &Way<'_>, device: &Device, given: &[Tensor]) -> Result<(Executable, Vec<Tensor>), SessionError> {
+    let planned = plan(way.graph, device.traits(), |_, _| way.kernels.clone())?;
     let executable = Executable::compile(device, Arc::new(planned), &SharedWeights::default(), &|_, _| {})?;
     executable.poison()?;
     let outputs = executable.run(given)?;
@@ -219,8 +277,7 @@ mod tests {
     use super::*;
     use crate::gpu::ShaderChecks;
     use crate::kernels::{DeviceTraits, Launch, Refusal, candidates};
-    use crate::ops::{Op, Unary, UnaryFn};
-    use crate::tensor::TensorType;
+    use crate::ops::{Unary, UnaryFn};
 
     /// The launch of the kernel that computes a function, whatever the case asks for.
     fn launch(function: UnaryFn, case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
@@ -254,8 +311,9 @@ mod tests {
         graph.output("y", y);
         let mut table = TuningTable::new(&device);
         let node = &graph.nodes()[0];
-        let kernels = [&LIAR, &BROKEN, &HUNGRY, &RIGHT];
-        measure(&graph, node, case_name(&graph, node), &kernels, &device, &mut table).unwrap();
+        let kernels = vec![&LIAR, &BROKEN, &HUNGRY, &RIGHT];
+        let work = Work { case: case_name(&graph, node), kernels, transformed: false };
+        measure(&graph, node, work, &device, &mut table).unwrap();
         let found: Vec<(&str, &str)> =
             table.quarantine().iter().map(|entry| (entry.kernel.as_str(), entry.reason.as_str())).collect();
         let [("liar", lied), ("broken", broke), ("hungry", asked)] = found[..] else { panic!("{found:?}") };

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compiled::Progress;
 use super::tune::tune;
 use super::{Options, Tuning, TuningTable};
 use crate::error::SessionError;
@@ -63,12 +62,7 @@ impl Held {
     /// Measures what the table lacks, and writes it.
     fn complete(&mut self, graph: &Graph, device: &Device, options: &Options) -> Result<(), SessionError> {
         let mut table = TuningTable::clone(&self.table);
-        let progress = |done, total| {
-            if let Some(progress) = &options.progress {
-                progress(Progress::Tuning { done, total });
-            }
-        };
-        let measured = tune(graph, device, &mut table, &progress);
+        let measured = tune(graph, device, &mut table, options);
         if table != *self.table
             && let Some(path) = &self.path
             && let Err(why) = table.write(path)

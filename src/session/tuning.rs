@@ -10,7 +10,8 @@ use crate::error::TuningError;
 use crate::gpu::{self, cache_folder};
 use crate::graph::{Graph, Node};
 use crate::kernels::{Kernel, shaders_fingerprint};
-use crate::tensor::write_atomically;
+use crate::ops::Op;
+use crate::tensor::{TensorType, write_atomically};
 
 /// Whether plans take the kernels that were measured to be the fastest on their device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,8 +26,10 @@ pub enum Tuning {
     On,
 }
 
-/// Version of the file format.
-const SCHEMA: u32 = 1;
+/// Version of the file format: since 2 with forms of convolutions.
+const SCHEMA: u32 = 2;
+/// The oldest one that is read.
+const OLDEST: u32 = 1;
 /// No honest table comes near: a network has tens of cases.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -37,6 +40,9 @@ pub struct TuningTable {
     schema: u32,
     origin: Origin,
     cases: BTreeMap<String, TunedCase>,
+    /// By the case of the convolution.
+    #[serde(default)]
+    forms: BTreeMap<String, TunedForm>,
     quarantine: Vec<Quarantined>,
 }
 
@@ -67,6 +73,24 @@ pub struct TunedCase {
     pub milliseconds: BTreeMap<String, f64>,
 }
 
+/// A convolution that was measured as it is and on transformed filters ([`crate::ops::Winograd`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TunedForm {
+    /// A node with this case, for readers.
+    pub node: String,
+    /// Whether it is to be computed on transformed filters.
+    pub winograd: bool,
+    /// Stem of the kernel of the convolution as it is.
+    pub kernel: String,
+    /// Milliseconds of that kernel, in the fastest of its batches.
+    pub milliseconds: f64,
+    /// Milliseconds on transformed filters, measured in turns with it.
+    pub winograd_milliseconds: f64,
+    /// What the numbers on transformed filters were held against, within the accuracy class of their own op.
+    pub checked_against: CheckedAgainst,
+}
+
 /// What the numbers of candidates are held against, within the accuracy class of the op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,11 +114,19 @@ pub struct Quarantined {
     pub reason: String,
 }
 
-/// The case of a node as a table names it: the op with its attributes, and the types of its inputs.
+/// The case of a node as a table names it.
 pub(super) fn case_name(graph: &Graph, node: &Node) -> String {
-    let inputs: Vec<String> = graph.input_types(node).iter().map(ToString::to_string).collect();
-    format!("{:?} of {}", node.op, inputs.join(", "))
+    name_of(&node.op, &graph.input_types(node))
 }
+
+/// The op with its attributes, and the types of its inputs.
+pub(super) fn name_of(op: &Op, inputs: &[TensorType]) -> String {
+    let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+    format!("{op:?} of {}", inputs.join(", "))
+}
+
+/// Stem under which a convolution on transformed filters is put in quarantine for the case of the convolution as it is.
+pub(super) const TRANSFORMED: &str = "conv_winograd";
 
 impl TuningTable {
     /// An empty table for a device.
@@ -107,7 +139,8 @@ impl TuningTable {
             backend: summary.backend,
             driver: summary.driver,
         };
-        TuningTable { schema: SCHEMA, origin, cases: BTreeMap::new(), quarantine: Vec::new() }
+        let (cases, forms, quarantine) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        TuningTable { schema: SCHEMA, origin, cases, forms, quarantine }
     }
 
     /// Where the table of a device lies as a rule: in the user's folder for caches, one file for each adapter and driver.
@@ -134,13 +167,16 @@ impl TuningTable {
         if bytes > MOST_BYTES {
             return Err(malformed(format!("it has {bytes} bytes")));
         }
-        let table: TuningTable =
+        let mut table: TuningTable =
             serde_json::from_slice(&std::fs::read(path).map_err(wrong)?).map_err(|e| malformed(e.to_string()))?;
         let here = TuningTable::new(device);
         let foreign = |what, found: String, expected: String| match found == expected {
             true => Ok(()),
             false => Err(TuningError::Foreign { path: path.into(), what, found, expected }),
         };
+        if (OLDEST..SCHEMA).contains(&table.schema) {
+            table.schema = SCHEMA;
+        }
         foreign("format", table.schema.to_string(), here.schema.to_string())?;
         let (found, expected) = (table.origin.clone(), here.origin);
         foreign("adapter", found.adapter, expected.adapter)?;
@@ -152,9 +188,11 @@ impl TuningTable {
         };
         outdated("version of wgconv", found.version, expected.version)?;
         outdated("set of shaders", found.shaders, expected.shaders)?;
-        match table.cases.iter().find(|(case, tuned)| table.is_quarantined(case, &tuned.kernel)) {
-            Some((case, tuned)) => {
-                Err(malformed(format!("it chooses `{}`, which it has in quarantine, for {case}", tuned.kernel)))
+        let kernels = table.cases.iter().map(|(case, tuned)| (case, tuned.kernel.as_str()));
+        let transformed = table.forms.iter().filter(|(_, form)| form.winograd).map(|(case, _)| (case, TRANSFORMED));
+        match kernels.chain(transformed).find(|(case, kernel)| table.is_quarantined(case, kernel)) {
+            Some((case, kernel)) => {
+                Err(malformed(format!("it chooses `{kernel}`, which it has in quarantine, for {case}")))
             }
             None => Ok(table),
         }
@@ -197,6 +235,27 @@ impl TuningTable {
         self.cases.get(&case_name(graph, node))
     }
 
+    /// How a convolution came out that was measured in both forms.
+    pub fn form(&self, graph: &Graph, node: &Node) -> Option<&TunedForm> {
+        self.forms.get(&case_name(graph, node))
+    }
+
+    /// Whether a convolution is to be computed on transformed filters, and why or why not; `None` where nothing was measured.
+    pub(super) fn verdict(&self, op: &Op, inputs: &[TensorType]) -> Option<Result<String, String>> {
+        let case = name_of(op, inputs);
+        if let Some(entry) = self.quarantine.iter().find(|entry| entry.case == case && entry.kernel == TRANSFORMED) {
+            return Some(Err(format!("it is in quarantine: {}", entry.reason)));
+        }
+        let TunedForm { winograd, kernel, milliseconds: plain, winograd_milliseconds: other, .. } =
+            self.forms.get(&case)?;
+        let measured = format!("measured {other:.3} ms, and {kernel} {plain:.3} ms");
+        Some(match winograd {
+            true => Ok(format!("{:.0}% faster ({measured})", 100.0 * (plain / other - 1.0))),
+            false if other < plain => Err(format!("too little faster ({measured})")),
+            false => Err(format!("{:.0}% slower ({measured})", 100.0 * (other / plain - 1.0))),
+        })
+    }
+
     /// Kernels in quarantine.
     pub fn quarantine(&self) -> &[Quarantined] {
         &self.quarantine
@@ -230,8 +289,16 @@ impl TuningTable {
         self.cases.contains_key(case)
     }
 
+    pub(super) fn knows_form(&self, case: &str) -> bool {
+        self.forms.contains_key(case) || self.is_quarantined(case, TRANSFORMED)
+    }
+
     pub(super) fn choose(&mut self, case: String, tuned: TunedCase) {
         self.cases.insert(case, tuned);
+    }
+
+    pub(super) fn choose_form(&mut self, case: String, form: TunedForm) {
+        self.forms.insert(case, form);
     }
 
     pub(super) fn put_in_quarantine(&mut self, entry: Quarantined) {

@@ -8,9 +8,9 @@ use super::{Batch, Settings};
 use crate::error::TrainError;
 use crate::kernels::preferred;
 use crate::layers::{Emitter, Model};
-use crate::passes::{FoldCache, optimize, specialize};
+use crate::passes::FoldCache;
 use crate::plan::plan;
-use crate::session::{Device, Options};
+use crate::session::{Device, Options, run_passes};
 use crate::tensor::{Shape, Tensor};
 
 /// A model in training on a device. Weights and what the optimizer keeps stay there; only losses, and predictions where they
@@ -142,8 +142,7 @@ impl Trainer {
         }
         let Device::Gpu(gpu) = &self.device else { return Ok(self.store.bytes()) };
         let graph = step_graph(&self.model, &self.settings.clone().segments(1), batch, Phase::Train, false)?;
-        let (graph, _) = optimize(graph, &FoldCache::default())?;
-        let (graph, _) = specialize(graph, gpu.traits())?;
+        let (graph, _) = run_passes(graph, Some(gpu.traits()), &self.options, &FoldCache::default())?;
         let plan = plan(&graph, gpu.traits(), |node, _| preferred(&node.op, gpu.traits()))?;
         Ok(self.store.bytes() + plan.peak_bytes())
     }
