@@ -68,6 +68,7 @@ mod strips;
 mod team;
 mod traits;
 mod transpose;
+mod transpose_block;
 mod transpose_tile;
 mod unary;
 mod unary_grad;

@@ -7,7 +7,7 @@ use super::{
     depthwise_lane, depthwise_transpose, expand, gather, inverted_residual, matmul, matmul_tile, moments, normalize,
     pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize, resize_grad,
     select, separable, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, squeeze_excite, transpose,
-    transpose_tile, unary, unary_grad, update,
+    transpose_block, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -47,6 +47,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("slice", include_str!("../../shaders/slice.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("transpose", include_str!("../../shaders/transpose.wgsl")),
+    ("transpose_block", include_str!("../../shaders/transpose_block.wgsl")),
     ("transpose_tile", include_str!("../../shaders/transpose_tile.wgsl")),
     ("lib/lane.wgsl", include_str!("../../shaders/lib/lane.wgsl")),
     ("lib/tile_lane.wgsl", include_str!("../../shaders/lib/tile_lane.wgsl")),
@@ -112,7 +113,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::BatchNorm(_) => &[batch_norm::KERNEL],
         Op::Normalize(_) => &[normalize::KERNEL],
         Op::MatMul(_) => &[matmul_tile::KERNEL, matmul::KERNEL],
-        Op::Transpose(_) => &[transpose_tile::KERNEL, transpose::KERNEL],
+        Op::Transpose(_) => &[transpose_block::KERNEL, transpose_tile::KERNEL, transpose::KERNEL],
         Op::Concat(_) => &[concat::KERNEL],
         Op::Slice(_) => &[slice::KERNEL],
         Op::Expand(_) => &[expand::KERNEL],

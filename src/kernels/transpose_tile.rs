@@ -1,7 +1,7 @@
 //! `transpose_tile`: matrices turned over through workgroup memory, so that reads and writes both run along rows.
 
-use super::layout::{Axes, count, signed};
-use super::transpose::source_strides;
+use super::layout::count;
+use super::transpose::Matrices;
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
 
 params! {
@@ -30,9 +30,6 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "transpose_tile", accepts };
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     case.fits(traits)?;
-    let (strides, [y]) = (source_strides(case)?, case.outputs) else {
-        return Refusal::because("has one output");
-    };
     let invocations = (TILE * ROWS_AT_ONCE) as u32;
     if traits.max_invocations < invocations {
         return Refusal::because(format!(
@@ -40,17 +37,12 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
             traits.max_invocations
         ));
     }
-    let axes = Axes::merged(&y.shape, &[strides, signed(&y.shape.strides())]);
-    let (&[ref outer @ .., columns, rows], &[ref outer_strides @ .., 1, row_stride]) = (axes.sizes(), axes.strides(0))
-    else {
-        return Refusal::because("swaps the innermost axes, and here they do not swap");
-    };
+    let Matrices { rows, columns, row_stride, batch } = Matrices::of(case)?;
     if rows.min(columns) < FEWEST {
         return Refusal::because(format!(
             "is for {FEWEST} rows and columns or more, and here are {rows} and {columns}"
         ));
     }
-    let batch = Axes::merged(outer, &[outer_strides.to_vec()]);
     let (row_tiles, column_tiles) = (rows.div_ceil(TILE), columns.div_ceil(TILE));
     let tiles = batch.positions() * row_tiles * column_tiles;
     let Some(workgroups) = traits.fold(tiles as u64) else {
