@@ -1,15 +1,15 @@
 //! A plan made ready on a device: buffers, pipelines, bind groups and one parameter buffer.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use super::device::Device;
 use super::memory::SharedWeights;
 use super::pipeline::{PARAMS_STRIDE, Pipeline, PipelineTimes};
 use super::run::encode;
-use super::shared::{Twins, image_copies, twin};
+use super::shared::{Twins, twin};
 use super::staging::Staging;
 use crate::error::GpuError;
 use crate::kernels::{Dispatch, Form};
@@ -27,10 +27,10 @@ pub struct Executable {
     times: PipelineTimes,
     params: wgpu::Buffer,
     constants: Vec<wgpu::Buffer>,
-    /// Images that share their memory with a slot, by slot and elements of a texel.
+    /// Images that share their memory with buffers of the plan's own.
     twins: Twins,
-    /// The plan's other images.
-    images: Vec<Option<wgpu::Texture>>,
+    /// The plan's other images. What is copied into in a run is made when something is bound that needs the copy.
+    images: Vec<OnceLock<wgpu::Texture>>,
 }
 
 /// The actions of a plan tied to particular input and output buffers.
@@ -96,9 +96,7 @@ impl Executable {
             cache.save();
         }
         executable.pipelines = device.pipelines(&configurations)?;
-        let Bound { inputs, outputs, .. } = executable.own;
-        executable.own = Bound { inputs: Vec::new(), outputs: Vec::new(), steps: Vec::new() };
-        executable.own = executable.bind(inputs, outputs)?;
+        executable.own = executable.bind(executable.own.inputs.clone(), executable.own.outputs.clone())?;
         Ok(executable)
     }
 
@@ -161,24 +159,12 @@ impl Executable {
         }
         let constants =
             plan.constants.iter().map(|constant| weights.buffer(device, constant)).collect::<Result<Vec<_>, _>>()?;
-        let (buffers, twins) = device.intermediates(&plan)?;
-        let copied: BTreeSet<usize> = image_copies(&plan)
-            .filter(|&(source, image)| twin(&plan, &twins, source, image).is_none())
-            .map(|c| c.1)
-            .collect();
-        let images = plan
-            .images
-            .iter()
-            .enumerate()
-            .map(|(i, &image)| match image.constant.and_then(|constant| plan.constants.get(constant)) {
-                Some(constant) => weights.image(device, constant, image).map(Some),
-                None => copied.contains(&i).then(|| device.texture(image)).transpose(),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let port_buffers = |ports: &[Port]| {
-            ports.iter().map(|port| device.tensor_buffer(&port.name, &port.ty)).collect::<Result<Vec<_>, _>>()
+        let ([inputs, outputs, buffers], twins) = device.plan_buffers(&plan)?;
+        let image = |&image: &Image| match image.constant.and_then(|constant| plan.constants.get(constant)) {
+            Some(constant) => weights.image(device, constant, image).map(OnceLock::from),
+            None => Ok(OnceLock::new()),
         };
-        let (inputs, outputs) = (port_buffers(&plan.inputs)?, port_buffers(&plan.outputs)?);
+        let images = plan.images.iter().map(image).collect::<Result<Vec<_>, _>>()?;
         Ok(Executable {
             device: device.clone(),
             plan,
@@ -200,12 +186,12 @@ impl Executable {
         &Work { dispatch, resources, offset }: &Work<'_>,
         pipeline: &Arc<Pipeline>,
     ) -> Result<(), GpuError> {
-        let mut images = self.images.clone();
+        let mut images = self.standing();
         for action in self.plan.steps.iter().flat_map(|step| &step.actions) {
             if matches!(action, Action::Dispatch { dispatch: other, .. } if std::ptr::eq(other, dispatch)) {
                 break;
             }
-            self.stand_in(&mut images, action)?;
+            self.stand_in(&mut images, action, &self.own)?;
         }
         let group = self.bind_group(dispatch, resources, pipeline, (&self.own, &images))?;
         let action = BoundAction::Dispatch { pipeline: pipeline.clone(), group, offset, workgroups: [1; 3] };
@@ -216,13 +202,39 @@ impl Executable {
         })
     }
 
-    /// Notes what stands for an image from an action on; whether that is a slot's own memory, so that nothing is to be copied.
-    fn stand_in(&self, images: &mut [Option<wgpu::Texture>], action: &Action) -> Result<bool, GpuError> {
+    /// What stands for each image before the first step.
+    fn standing(&self) -> Vec<Option<wgpu::Texture>> {
+        self.images.iter().map(|image| image.get().cloned()).collect()
+    }
+
+    /// Notes what stands for an image from an action on; whether that is a buffer's own memory, so that nothing is to be copied.
+    fn stand_in(&self, images: &mut [Option<wgpu::Texture>], action: &Action, bound: &Bound) -> Result<bool, GpuError> {
         let Action::CopyToImage { source, image, .. } = action else { return Ok(false) };
-        let twin = twin(&self.plan, &self.twins, *source, *image);
+        let own = match *source {
+            BufferRef::Input(i) => bound.inputs.get(i) == self.own.inputs.get(i),
+            BufferRef::Output(i) => bound.outputs.get(i) == self.own.outputs.get(i),
+            BufferRef::Constant(_) | BufferRef::Slot(_) => true,
+        };
+        let twin = twin(&self.plan, &self.twins, *source, *image).filter(|_| own);
         let stands = images.get_mut(*image).ok_or_else(|| missing("an image"))?;
-        *stands = twin.or_else(|| self.images.get(*image)?.as_ref()).cloned();
+        *stands = Some(match twin {
+            Some(twin) => twin.clone(),
+            None => self.image(*image)?,
+        });
         Ok(twin.is_some())
+    }
+
+    /// An image of the plan that is copied into, made on first use.
+    fn image(&self, image: usize) -> Result<wgpu::Texture, GpuError> {
+        let (made, planned) =
+            self.images.get(image).zip(self.plan.images.get(image)).ok_or_else(|| missing("an image"))?;
+        match made.get() {
+            Some(texture) => Ok(texture.clone()),
+            None => {
+                let texture = self.device.texture(*planned)?;
+                Ok(made.get_or_init(|| texture).clone())
+            }
+        }
     }
 
     /// What compiling its pipelines took.
@@ -262,11 +274,11 @@ impl Executable {
         let mut pipelines = self.pipelines.iter();
         let mut offset = 0u64;
         // What stands for each image at present.
-        let mut images = self.images.clone();
+        let mut images = self.standing();
         for step in &self.plan.steps {
             let mut actions = Vec::with_capacity(step.actions.len());
             for action in &step.actions {
-                if self.stand_in(&mut images, action)? {
+                if self.stand_in(&mut images, action, &bound)? {
                     continue;
                 }
                 actions.push(match action {

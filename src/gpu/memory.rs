@@ -73,10 +73,6 @@ impl Device {
         self.buffer(label, padded(ty), STORAGE)
     }
 
-    pub(super) fn intermediate(&self, bytes: u64) -> Result<wgpu::Buffer, GpuError> {
-        self.buffer("intermediate values", bytes, STORAGE)
-    }
-
     /// Writes a tensor into a buffer made for it, before the next run.
     pub(super) fn upload(&self, buffer: &wgpu::Buffer, tensor: &Tensor) -> Result<(), GpuError> {
         self.upload_stored(buffer, tensor, Precision::F32)

@@ -1,16 +1,17 @@
-//! Intermediate buffers, and the images that share their memory on processors, where a copy costs as much as a kernel.
+//! Buffers of a plan, and the images that share their memory on processors, where a copy costs as much as a kernel.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::device::Device;
+use super::memory::STORAGE;
 use crate::error::GpuError;
 use crate::kernels::{DeviceClass, Form};
-use crate::plan::{Action, BufferRef, Image, Plan};
+use crate::plan::{Action, BufferRef, Image, Plan, Port, padded};
 use crate::tensor::Precision;
 
-/// Images that share their memory with a slot, by slot, elements of a texel and how they are stored.
+/// Images that share their memory with a buffer of the plan's own, by buffer, elements of a texel and how they are stored.
 pub(super) type Twins = HashMap<Key, wgpu::Texture>;
-type Key = (usize, u32, Precision);
+type Key = (BufferRef, u32, Precision);
 
 /// An image in the memory of a buffer, from the byte `offset` on.
 #[derive(Debug, Clone, Copy)]
@@ -20,58 +21,80 @@ pub(super) struct Window {
 }
 
 /// What a plan copies into images: sources and images.
-pub(super) fn image_copies(plan: &Plan) -> impl Iterator<Item = (BufferRef, usize)> {
+fn image_copies(plan: &Plan) -> impl Iterator<Item = (BufferRef, usize)> {
     plan.steps.iter().flat_map(|step| &step.actions).filter_map(|action| match action {
         Action::CopyToImage { source, image, .. } => Some((*source, *image)),
         _ => None,
     })
 }
 
-/// The image in the memory of `source` that can stand for an image of the plan: nothing needs to be copied then.
+/// The image in the memory of the plan's own buffer for `source` that can stand for an image of the plan: nothing needs to be
+/// copied then.
 ///
-/// The plan keeps a slot as it is while a step reads an image of it.
+/// The plan keeps a slot as it is while a step reads an image of it, and inputs and outputs to the end of the run.
 pub(super) fn twin<'a>(plan: &Plan, twins: &'a Twins, source: BufferRef, image: usize) -> Option<&'a wgpu::Texture> {
     twins.get(&key(plan, source, image)?)
 }
 
 fn key(plan: &Plan, source: BufferRef, image: usize) -> Option<Key> {
-    let BufferRef::Slot(slot) = source else { return None };
     let Image { texel, precision, .. } = *plan.images.get(image)?;
-    Some((slot, texel, precision))
+    Some((source, texel, precision))
+}
+
+/// The images that kernels read a plan's buffers through.
+fn keys(plan: &Plan) -> BTreeSet<Key> {
+    image_copies(plan).filter_map(|(source, image)| key(plan, source, image)).collect()
 }
 
 impl Device {
-    /// The intermediate buffers of a plan, with images of those slots that kernels read through images, as far as this device
-    /// has memory that is both.
+    /// The buffers of a plan for its inputs, its outputs and intermediate values, with images of those that kernels read through
+    /// images, as far as this device has memory that is both.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`] when the device has no room for them.
-    pub(super) fn intermediates(&self, plan: &Plan) -> Result<(Vec<wgpu::Buffer>, Twins), GpuError> {
-        let keys: BTreeSet<Key> = image_copies(plan).filter_map(|(source, image)| key(plan, source, image)).collect();
+    pub(super) fn plan_buffers(&self, plan: &Plan) -> Result<([Vec<wgpu::Buffer>; 3], Twins), GpuError> {
+        let keys = keys(plan);
         let mut twins = Twins::new();
-        let mut buffers = Vec::with_capacity(plan.buffers.len());
-        for (buffer, &bytes) in plan.buffers.iter().enumerate() {
+        let mut make = |label: &str, bytes: u64, within: &dyn Fn(BufferRef) -> Option<(u64, u64)>| {
             let (mut here, mut windows) = (Vec::new(), Vec::new());
-            for &(slot, texel, precision) in &keys {
-                let Some(range) = plan.slots.get(slot).filter(|range| range.buffer == buffer) else { continue };
-                let rows = Form::image_rows((range.bytes / precision.size()) as usize, texel) as u32;
-                here.push((slot, texel, precision));
-                windows.push(Window { offset: range.offset, image: Image { texel, precision, rows, constant: None } });
+            for &(source, texel, precision) in &keys {
+                let Some((offset, bytes)) = within(source) else { continue };
+                let rows = Form::image_rows((bytes / precision.size()) as usize, texel) as u32;
+                here.push((source, texel, precision));
+                windows.push(Window { offset, image: Image { texel, precision, rows, constant: None } });
             }
-            match self.shared_memory(bytes, &windows) {
+            match self.shared_memory(label, bytes, &windows) {
                 Some((shared, images)) => {
-                    buffers.push(shared);
                     twins.extend(here.into_iter().zip(images));
+                    Ok(shared)
                 }
-                None => buffers.push(self.intermediate(bytes)?),
+                None => self.buffer(label, bytes, STORAGE),
             }
-        }
-        Ok((buffers, twins))
+        };
+        let mut ports = |ports: &[Port], of: fn(usize) -> BufferRef| {
+            let buffer = |(i, port): (usize, &Port)| {
+                let bytes = padded(&port.ty);
+                make(&port.name, bytes, &|source| (source == of(i)).then_some((0, bytes)))
+            };
+            ports.iter().enumerate().map(buffer).collect::<Result<Vec<_>, GpuError>>()
+        };
+        let inputs = ports(&plan.inputs, BufferRef::Input)?;
+        let outputs = ports(&plan.outputs, BufferRef::Output)?;
+        let slots = plan.buffers.iter().enumerate().map(|(buffer, &bytes)| {
+            make("intermediate values", bytes, &|source| match source {
+                BufferRef::Slot(slot) => {
+                    plan.slots.get(slot).filter(|slot| slot.buffer == buffer).map(|slot| (slot.offset, slot.bytes))
+                }
+                _ => None,
+            })
+        });
+        let slots = slots.collect::<Result<Vec<_>, GpuError>>()?;
+        Ok(([inputs, outputs, slots], twins))
     }
 
     /// A buffer of at least `bytes` with images in its memory. `None` where there are no windows, on devices other than
     /// processors, and where the driver lays images out in another way than buffers.
-    fn shared_memory(&self, bytes: u64, windows: &[Window]) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
+    fn shared_memory(&self, label: &str, bytes: u64, windows: &[Window]) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
         let traits = &self.shared.traits;
         let fits = windows.iter().all(|window| window.image.rows <= traits.max_texture_side);
         if traits.class != DeviceClass::Cpu || windows.is_empty() || !fits {
@@ -81,7 +104,7 @@ impl Device {
         let end = |window: &Window| window.offset + window.image.bytes();
         let bytes = windows.iter().map(end).fold(bytes, u64::max);
         self.scoped("sharing memory", || {
-            let (buffer, images) = super::vulkan::wrap(&self.shared.device, bytes, windows)?;
+            let (buffer, images) = super::vulkan::wrap(&self.shared.device, label, bytes, windows)?;
             let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             // What an image holds is defined from the time on when it has its layout.
             let state = wgpu::wgt::TextureUses::STORAGE_READ_ONLY;
@@ -100,7 +123,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::gpu::executable::{BoundAction, Executable};
+    use crate::gpu::executable::{Bound, BoundAction, Executable};
     use crate::gpu::{ShaderChecks, SharedWeights};
     use crate::graph::Graph;
     use crate::kernels::preferred;
@@ -109,7 +132,7 @@ mod tests {
     use crate::tensor::{Tensor, TensorType, Window as Taps};
 
     #[test]
-    fn only_inputs_are_copied_into_images_on_lavapipe() {
+    fn nothing_of_the_plans_own_is_copied_into_images_on_lavapipe() {
         let Ok(device) = pollster::block_on(Device::request("llvmpipe", ShaderChecks::Off)) else {
             return eprintln!("skipped: there is no llvmpipe");
         };
@@ -123,11 +146,22 @@ mod tests {
         let planned = Arc::new(plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits())).unwrap());
         assert_eq!(image_copies(&planned).count(), 3);
         let executable = Executable::compile(&device, planned, &SharedWeights::default(), &|_, _| {}).unwrap();
-        let copies = |action: &&BoundAction| matches!(action, BoundAction::CopyToImage { .. });
-        assert_eq!(executable.own.steps.iter().flatten().filter(copies).count(), 1);
+        let copies = |bound: &Bound| {
+            let copy = |action: &&BoundAction| matches!(action, BoundAction::CopyToImage { .. });
+            bound.steps.iter().flatten().filter(copy).count()
+        };
+        assert_eq!(copies(&executable.own), 0);
         for x in [1.0, 3.0] {
             let outputs = executable.run(&[Tensor::full([1, 31, 43, 8], x)]).unwrap();
             assert_eq!(outputs, [Tensor::full([1, 31, 43, 8], -64.0 * x)]);
         }
+        // The caller's buffers are no images.
+        let ty = TensorType::f32([1, 31, 43, 8]);
+        let [x, y] = ["x", "y"].map(|name| device.tensor_buffer(name, &ty).unwrap());
+        device.upload(&x, &Tensor::full([1, 31, 43, 8], 2.0)).unwrap();
+        let bound = executable.bind(vec![x], vec![y]).unwrap();
+        assert_eq!(copies(&bound), 1);
+        let outputs = executable.start(&bound, &[0]).unwrap().wait().unwrap();
+        assert_eq!(outputs, [Tensor::full([1, 31, 43, 8], -128.0)]);
     }
 }

@@ -7,7 +7,7 @@
 use super::shared::Window;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn wrap(_: &wgpu::Device, _: u64, _: &[Window]) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
+pub(super) fn wrap(_: &wgpu::Device, _: &str, _: u64, _: &[Window]) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
     None
 }
 
@@ -48,6 +48,7 @@ mod linux {
     /// A buffer of `bytes` and the images in it; `None` where another driver than Vulkan's runs, or it refuses.
     pub(in super::super) fn wrap(
         device: &wgpu::Device,
+        label: &str,
         bytes: u64,
         windows: &[Window],
     ) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
@@ -79,12 +80,8 @@ mod linux {
                 device.create_texture_from_hal::<hal::api::Vulkan>(texture, &description, state)
             });
             let images = images.collect();
-            let description = wgpu::BufferDescriptor {
-                label: Some("intermediate values"),
-                size: bytes,
-                usage: STORAGE,
-                mapped_at_creation: false,
-            };
+            let description =
+                wgpu::BufferDescriptor { label: Some(label), size: bytes, usage: STORAGE, mapped_at_creation: false };
             let buffer = hal::vulkan::Buffer::from_raw_externally_owned(objects.buffer, keep());
             Some((device.create_buffer_from_hal::<hal::api::Vulkan>(buffer, &description), images))
         }
