@@ -21,12 +21,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let i = linear_index(group, groups, local);
     if (i >= params.count) { return; }
     var value = {{ read("x", "i", form) }};
+{% for operand in operands %}
+    let operand{{ loop.index0 }} = {% if operand.meets == "one" %}T({{ operand.name }}[0]){% else %}{{ read(operand.name, "i % params.channels" if operand.meets == "channel" else "i", operand.form) }}{% endif %};
+{% endfor %}
 {% for step in steps %}
 {% if step.operand is none %}
     value = step{{ loop.index0 }}(value);
 {% else %}
-    let operand{{ loop.index0 }} = {% if step.meets == "one" %}T({{ step.operand }}[0]){% else %}{{ read(step.operand, "i % params.channels" if step.meets == "channel" else "i", step.form) }}{% endif %};
-    value = step{{ loop.index0 }}({% if step.reversed %}operand{{ loop.index0 }}, value{% else %}value, operand{{ loop.index0 }}{% endif %});
+    value = step{{ loop.index0 }}({% if step.reversed %}operand{{ step.operand }}, value{% else %}value, operand{{ step.operand }}{% endif %});
 {% endif %}
 {% endfor %}
     y[i] = value;

@@ -14,7 +14,7 @@ use wgconv::graph::{Graph, Node};
 use wgconv::kernels::{Case, DeviceClass, DeviceTraits, Kernel, Launch, candidates};
 use wgconv::ops::{Op, Unary, UnaryFn};
 use wgconv::plan::{plan, plan_stored};
-use wgconv::tensor::{Precision, Tensor, TensorType, compare};
+use wgconv::tensor::{Precision, Tensor, TensorType, compare_within};
 
 /// The devices to plan for: the one that is there and, where it is a processor, a card with the same limits. Kernels may have
 /// another form there, which computes the same on any device.
@@ -73,12 +73,13 @@ fn run_form(
     executable.poison().map_err(|e| e.to_string())?;
     let first = executable.run(&inputs).map_err(|e| e.to_string())?;
     let second = executable.run(&inputs).map_err(|e| e.to_string())?;
+    let slack = case.op.slack(&inputs.iter().collect::<Vec<_>>()).map_err(|e| e.to_string())?;
     let bits = |tensor: &Tensor| tensor.f32s().map(|v| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
     if [first.len(), second.len()] != [expected.len(); 2] {
         return Err(format!("{} outputs where {} are expected", first.len(), expected.len()));
     }
     for (i, expected) in expected.iter().enumerate() {
-        let comparison = compare(&first[i], expected, accuracy, 1.0);
+        let comparison = compare_within(&first[i], expected, accuracy, 1.0, slack.as_ref());
         if !comparison.pass {
             return Err(format!("output {i}: {comparison}"));
         }
@@ -146,12 +147,13 @@ fn run_half(
         let node = &graph.nodes()[step.node.unwrap()];
         let operands: Vec<&Tensor> = inputs.iter().collect();
         let expected = node.op.spec().reference(&operands).unwrap();
+        let slack = node.op.slack(&operands).unwrap();
         for ((actual, expected), placement) in outputs.iter().zip(&expected).zip(&step.outputs) {
             let beyond = |v: f32| if v.abs() > 65504.0 { f32::INFINITY.copysign(v) } else { v };
             let stored = |v: f32| if placement.precision == Precision::F16 { beyond(v) } else { v };
             let values: Vec<f32> = expected.f32s().unwrap().iter().map(|&v| stored(v)).collect();
             let expected = Tensor::from_f32(expected.shape().clone(), values).unwrap();
-            let comparison = compare(actual, &expected, step.accuracy, 1.0);
+            let comparison = compare_within(actual, &expected, step.accuracy, 1.0, slack.as_ref());
             if !comparison.pass {
                 wrong = Some(format!("`{}`: {comparison}", step.name));
             }

@@ -352,12 +352,35 @@ fn functions_that_follow_each_other_become_one() {
     let f = graph.node("negative", Unary { function: UnaryFn::Neg }, &[d]).unwrap();
     graph.output("f", f);
     // What is stored has no error to jump by.
-    let g = graph.node("round", Unary { function: UnaryFn::Round }, &[x]).unwrap();
+    let g = graph.node("floor", Unary { function: UnaryFn::Floor }, &[x]).unwrap();
     let g = graph.node("add", binary(BinaryFn::Add), &[g, scale]).unwrap();
     graph.output("g", g);
     let (ops, report) = check_on(DeviceClass::Discrete, graph, Accuracy::Transcendental);
     assert_eq!(ops, ["Chain", "Binary", "Unary", "Chain"], "{report:?}");
     assert!(report.refused.iter().any(|note| note.node == "negative" && note.what.contains("read elsewhere")));
+}
+
+#[test]
+fn quantising_and_dequantising_take_one_step_and_read_their_scale_once() {
+    let mut graph = Graph::new();
+    let mut x = graph.input("x", TensorType::f32([2, 5, 7]));
+    for [scale, zero] in [[0.02, 3.0], [0.03, 128.0], [0.005, 0.0], [0.04, 1.0], [0.06, 7.0]] {
+        let number = |graph: &mut Graph, value: f32| graph.constant("number", Tensor::full([1], value));
+        let one = Unary { function: UnaryFn::Round };
+        let range = Unary { function: UnaryFn::Clip { low: 0.0, high: 255.0 } };
+        // Readers and writers of integers have constants of their own.
+        let [up, down] = [0; 2].map(|_| (number(&mut graph, scale), number(&mut graph, zero)));
+        x = graph.node("scaled", Binary { function: BinaryFn::Div }, &[x, up.0]).unwrap();
+        x = graph.node("rounded", one, &[x]).unwrap();
+        x = graph.node("placed", Binary { function: BinaryFn::Add }, &[x, up.1]).unwrap();
+        x = graph.node("kept", range, &[x]).unwrap();
+        x = graph.node("centred", Binary { function: BinaryFn::Sub }, &[x, down.1]).unwrap();
+        x = graph.node("numbers", Binary { function: BinaryFn::Mul }, &[x, down.0]).unwrap();
+    }
+    graph.output("y", x);
+    // Ten further inputs, and a device that binds eight buffers takes six.
+    let (ops, report) = check_on(DeviceClass::Discrete, graph, Accuracy::Exact);
+    assert_eq!(ops, ["Chain", "Chain"], "{report:?}");
 }
 
 #[test]

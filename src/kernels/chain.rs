@@ -19,7 +19,8 @@ params! {
 pub(super) const KERNEL: Kernel = Kernel { stem: "chain", accepts };
 
 /// Names of the further inputs.
-const NAMES: [&str; 6] = ["operand_a", "operand_b", "operand_c", "operand_d", "operand_e", "operand_f"];
+const NAMES: [&str; 8] =
+    ["operand_a", "operand_b", "operand_c", "operand_d", "operand_e", "operand_f", "operand_g", "operand_h"];
 
 /// Further inputs that a chain can have on a device, beside its input and output.
 pub fn most_operands(traits: &DeviceTraits) -> usize {
@@ -44,24 +45,25 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
         false => read,
     };
     let mut bindings = vec![Binding::new("x", Operand::Input(0), form(0))];
-    let mut further = operands.iter().zip(NAMES).zip(1..);
-    let mut steps = Vec::new();
-    for step in &op.steps {
-        steps.push(match *step {
-            ChainStep::Unary(function) => json!({ "function": function_options(function), "operand": null }),
-            ChainStep::Binary { function, reversed } => {
-                let Some(((operand, name), input)) = further.next() else { break };
-                let form = if *operand == ChainOperand::One { Form::Read } else { form(input) };
-                bindings.push(Binding::new(name, Operand::Input(input), form));
-                json!({ "function": function, "reversed": reversed, "operand": name, "meets": operand, "form": form })
-            }
-        });
+    let mut further = Vec::new();
+    for ((operand, name), input) in operands.iter().zip(NAMES).zip(1..) {
+        let form = if *operand == ChainOperand::One { Form::Read } else { form(input) };
+        bindings.push(Binding::new(name, Operand::Input(input), form));
+        further.push(json!({ "name": name, "meets": operand, "form": form }));
     }
+    let steps = op.steps.iter().map(|step| match *step {
+        ChainStep::Unary(function) => json!({ "function": function_options(function), "operand": null }),
+        ChainStep::Binary { function, reversed, operand } => {
+            json!({ "function": function, "reversed": reversed, "operand": operand })
+        }
+    });
+    let steps: Vec<_> = steps.collect();
     bindings.push(Binding::new("y", Operand::Output(0), write));
     let params = Params { count: items, channels: count((shape.last_axis() / part).max(1))? };
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("T", element)
         .with("form", json!(form(0)))
+        .with("operands", json!(further))
         .with("steps", json!(steps));
     Ok(Dispatch { shader, bindings, params: params.words(), workgroups }.into())
 }
@@ -73,7 +75,7 @@ mod tests {
     use crate::ops::{BinaryFn, Chain, UnaryFn};
 
     fn chain(binary: usize) -> Chain {
-        let add = |i: usize| ChainStep::Binary { function: BinaryFn::Add, reversed: i % 2 == 1 };
+        let add = |i: usize| ChainStep::Binary { function: BinaryFn::Add, reversed: i % 2 == 1, operand: i };
         let steps = (0..binary).map(add).chain([ChainStep::Unary(UnaryFn::Silu)]).collect();
         Chain { steps }
     }

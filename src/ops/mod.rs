@@ -123,6 +123,18 @@ macro_rules! ops {
                     $(Op::$name(op) => op,)*
                 }
             }
+
+            /// How far each element of the first output may lie from the reference beside the op's accuracy class; `None` for most
+            /// ops. See [`Chain::slack`].
+            ///
+            /// # Errors
+            /// [`ShapeError`] as for the reference.
+            pub fn slack(&self, inputs: &[&Tensor]) -> Result<Option<Tensor>, ShapeError> {
+                match self {
+                    Op::Chain(chain) => chain.slack(inputs),
+                    _ => Ok(None),
+                }
+            }
         }
 
         $(impl From<$name> for Op {

@@ -18,20 +18,20 @@ impl Rewrite for JoinChains<'_> {
     fn visit(&self, site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
         let Some(own) = links(site, &site.node.op, &site.inputs, false) else { return Ok(None) };
         let most = chain_operands(self.traits);
-        for (step, value, further) in own {
+        for link in own {
+            let value = link.value;
             let Some(node) = site.graph().producer(value) else { continue };
             let Some((mut steps, mut joined)) = chain_of(site, &node.op, &node.inputs) else { continue };
             if site.graph().ty(value) != site.graph().ty(joined[0]) {
                 continue;
             }
             let joins = format!("joined with `{}`", node.name);
-            joined.extend(further);
+            steps.push(link.step(site, &mut joined));
             if site.uses(value) != 1 {
                 site.refused.push(format!("not {joins}: its result is read elsewhere as well"));
             } else if joined.len() > most + 1 {
                 site.refused.push(format!("not {joins}: more than {most} further inputs"));
             } else {
-                steps.push(step);
                 site.applied.push(joins);
                 return site.emit(Chain { steps }, &joined).map(Some);
             }
@@ -40,12 +40,14 @@ impl Rewrite for JoinChains<'_> {
     }
 }
 
-/// Whether small errors of what comes in stay small.
-fn continuous(function: UnaryFn) -> bool {
-    !function.is_stepped() && !matches!(function, UnaryFn::HardShrink { .. } | UnaryFn::Threshold { .. })
+/// Whether a function may take what a chain has computed rather than what is stored: small errors stay small there, or, where values are
+/// rounded to whole numbers, it is known how far they can grow ([`Chain::slack`]). Other steps decide over more than a last place.
+fn follows(function: UnaryFn) -> bool {
+    (!function.is_stepped() || function == UnaryFn::Round)
+        && !matches!(function, UnaryFn::HardShrink { .. } | UnaryFn::Threshold { .. })
 }
 
-/// As [`continuous`], of a value that is the second operand if `reversed`.
+/// Whether small errors of a value stay small, which is the second operand if `reversed`.
 fn continuous_of_two(function: BinaryFn, reversed: bool) -> bool {
     match function {
         BinaryFn::Equal | BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Greater | BinaryFn::GreaterEqual => false,
@@ -55,24 +57,60 @@ fn continuous_of_two(function: BinaryFn, reversed: bool) -> bool {
     }
 }
 
-/// A step, the value it goes on with, and its further input.
-type Link = (ChainStep, ValueId, Option<ValueId>);
+/// A step, and the value it goes on with.
+struct Link {
+    function: Function,
+    value: ValueId,
+}
+
+enum Function {
+    Unary(UnaryFn),
+    Binary { function: BinaryFn, reversed: bool, further: ValueId },
+}
+
+impl Link {
+    /// As a step of a chain that reads `inputs`, the value first, to which its further input is added if it is not there.
+    fn step(&self, site: &Site<'_>, inputs: &mut Vec<ValueId>) -> ChainStep {
+        match self.function {
+            Function::Unary(function) => ChainStep::Unary(function),
+            Function::Binary { function, reversed, further } => {
+                let there = inputs[1..].iter().position(|&other| same(site, further, other));
+                let operand = there.unwrap_or_else(|| {
+                    inputs.push(further);
+                    inputs.len() - 2
+                });
+                ChainStep::Binary { function, reversed, operand }
+            }
+        }
+    }
+}
+
+/// Whether two values are one: the same, or one number twice, as scales of quantised models are.
+fn same(site: &Site<'_>, a: ValueId, b: ValueId) -> bool {
+    let number = |id: ValueId| {
+        let tensor = site.graph().as_constant(id)?;
+        tensor.f32s().ok().filter(|values| values.len() == 1).map(|values| values[0].to_bits())
+    };
+    a == b || number(a).is_some_and(|a| number(b) == Some(a))
+}
 
 /// The ways in which a node can be a step of a chain. Functions that jump can only be its `first`, which reads what is stored.
 fn links(site: &Site<'_>, op: &Op, inputs: &[ValueId], first: bool) -> Option<Vec<Link>> {
     match (op, inputs) {
-        (Op::Unary(unary), &[x]) if first || continuous(unary.function) => {
-            Some(vec![(ChainStep::Unary(unary.function), x, None)])
+        (Op::Unary(unary), &[value]) if first || follows(unary.function) => {
+            Some(vec![Link { function: Function::Unary(unary.function), value }])
         }
         (Op::Binary(binary), &[a, b]) if a != b => {
+            let function = binary.function;
             let shape = |id: ValueId| &site.graph().ty(id).shape;
             let meets = |value: ValueId, other: ValueId| ChainOperand::of(shape(other), shape(value)).is_some();
-            let step = |reversed| ChainStep::Binary { function: binary.function, reversed };
             let ways = [(false, a, b), (true, b, a)].into_iter();
             let ways = ways.filter(|&(reversed, value, other)| {
-                (first || continuous_of_two(binary.function, reversed)) && meets(value, other)
+                (first || continuous_of_two(function, reversed)) && meets(value, other)
             });
-            Some(ways.map(|(reversed, value, other)| (step(reversed), value, Some(other))).collect())
+            let link =
+                |(reversed, value, further)| Link { function: Function::Binary { function, reversed, further }, value };
+            Some(ways.map(link).collect())
         }
         _ => None,
     }
@@ -83,6 +121,8 @@ fn chain_of(site: &Site<'_>, op: &Op, inputs: &[ValueId]) -> Option<(Vec<ChainSt
     if let Op::Chain(chain) = op {
         return Some((chain.steps.clone(), inputs.to_vec()));
     }
-    let (step, value, further) = links(site, op, inputs, true)?.into_iter().next()?;
-    Some((vec![step], [value].into_iter().chain(further).collect()))
+    let link = links(site, op, inputs, true)?.into_iter().next()?;
+    let mut inputs = vec![link.value];
+    let step = link.step(site, &mut inputs);
+    Some((vec![step], inputs))
 }

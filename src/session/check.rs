@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Compiled;
 use crate::error::{GraphError, SessionError};
-use crate::tensor::{Comparison, Tensor, compare};
+use crate::tensor::{Comparison, Tensor, compare_within};
 
 /// One step compared with the reference on the very inputs that the device gave it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,7 +59,8 @@ impl Compiled {
             let Some(step) = plan.steps.get(position) else { return false };
             let Some(node) = step.node.and_then(|node| self.graph().nodes().get(node)) else { return true };
             let operands: Vec<&Tensor> = inputs.iter().collect();
-            let expected = match node.op.spec().reference(&operands) {
+            let expected = node.op.spec().reference(&operands);
+            let (expected, slack) = match expected.and_then(|expected| Ok((expected, node.op.slack(&operands)?))) {
                 Ok(expected) => expected,
                 Err(source) => {
                     failure = Some(GraphError::Node { node: node.name.clone(), source });
@@ -69,7 +70,7 @@ impl Compiled {
             checked.steps += 1;
             seen(position + 1, plan.steps.len());
             for (actual, expected) in outputs.iter().zip(&expected) {
-                let comparison = compare(actual, expected, step.accuracy, tolerance_scale);
+                let comparison = compare_within(actual, expected, step.accuracy, tolerance_scale, slack.as_ref());
                 let used = comparison.used();
                 let failed = !comparison.pass;
                 if !failed && used <= closest {

@@ -71,6 +71,12 @@ impl Accuracy {
         }
     }
 
+    /// The difference from a reference value that the class allows, where `largest` is the largest magnitude in the reference.
+    pub(crate) fn tolerance(self, expected: f64, largest: f64) -> f64 {
+        let (relative, absolute) = self.tolerances();
+        relative * expected.abs() + absolute * largest
+    }
+
     /// The smallest normal number of what results are stored as: anything below it may be flushed to zero.
     fn smallest(self) -> f64 {
         match self {
@@ -161,6 +167,17 @@ impl std::fmt::Display for Comparison {
 ///
 /// NaN equals only NaN, and an infinity only itself.
 pub fn compare(actual: &Tensor, expected: &Tensor, accuracy: Accuracy, scale: f64) -> Comparison {
+    compare_within(actual, expected, accuracy, scale, None)
+}
+
+/// As [`compare`], where each element may differ by so much more: what ops call their slack.
+pub fn compare_within(
+    actual: &Tensor,
+    expected: &Tensor,
+    accuracy: Accuracy,
+    scale: f64,
+    slack: Option<&Tensor>,
+) -> Comparison {
     let mut result = Comparison {
         pass: true,
         worst: Vec::new(),
@@ -178,13 +195,14 @@ pub fn compare(actual: &Tensor, expected: &Tensor, accuracy: Accuracy, scale: f6
     }
     let (actual_f32, expected_f32) = (actual.to_f32(), expected.to_f32());
     let (Ok(a), Ok(e)) = (actual_f32.f32s(), expected_f32.f32s()) else { return result };
-    let (relative, absolute) = accuracy.tolerances();
+    let slack = slack.and_then(|slack| slack.f32s().ok());
     let largest = e.iter().filter(|v| v.is_finite()).fold(0f64, |largest, &v| largest.max(f64::from(v).abs()));
     let mut worst_ratio = -1.0;
     for (i, (&a, &e)) in a.iter().zip(e).enumerate() {
         let (a, e) = (f64::from(a), f64::from(e));
         // The smallest normal number keeps the ratio finite and lets flushed subnormals pass.
-        let allowed = scale * (relative * e.abs() + absolute * largest) + accuracy.smallest();
+        let slack = slack.and_then(|slack| slack.get(i)).map_or(0.0, |&slack| slack.into());
+        let allowed = scale * accuracy.tolerance(e, largest) + accuracy.smallest() + slack;
         let (difference, ratio) = ((a - e).abs(), used(a, e, allowed));
         if ratio > 1.0 {
             result.outside += 1;

@@ -12,7 +12,7 @@ mod window;
 use std::sync::Arc;
 
 pub use atomic::write_atomically;
-pub use compare::{Accuracy, Comparison, compare};
+pub use compare::{Accuracy, Comparison, compare, compare_within};
 pub use dtype::DType;
 pub use npy::{read_npy, write_npy};
 pub use precision::{Precision, from_bf16, from_f16};
