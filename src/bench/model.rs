@@ -58,11 +58,12 @@ pub struct ModelBench {
     pub cold: ColdStart,
     /// Milliseconds of whole runs: upload, compute and readback.
     pub run_ms: Statistics,
-    /// Milliseconds of the upload alone; `None` on the CPU reference.
+    /// Milliseconds of the upload alone, through a staging buffer, which whole runs on processors do without; `None` on the CPU
+    /// reference.
     pub upload_ms: Option<Statistics>,
     /// Milliseconds of submit and wait, without upload and readback.
     pub compute_ms: Option<Statistics>,
-    /// Milliseconds of the readback alone.
+    /// Milliseconds of the readback alone, as the upload.
     pub readback_ms: Option<Statistics>,
     /// Billions of floating point operations per second of the median run.
     pub gflops: f64,

@@ -33,7 +33,11 @@ pub fn bench_models(
         ready.run()?;
         ready.run()?;
         let compiled = match &ready {
-            Ready::Inference { compiled, .. } => Some(compiled.clone()),
+            Ready::Inference { compiled, inputs } => {
+                // Networks have one input each, which is what the stopwatch times.
+                compiled.executable()?.upload(&inputs.values().cloned().collect::<Vec<_>>())?;
+                Some(compiled.clone())
+            }
             Ready::Training { .. } => None,
         };
         let stopwatch = match &compiled {

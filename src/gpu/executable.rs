@@ -1,7 +1,7 @@
 //! A plan made ready on a device: buffers, pipelines, bind groups and one parameter buffer.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Executable {
     twins: Twins,
     /// The plan's other images. What is copied into in a run is made when something is bound that needs the copy.
     images: Vec<OnceLock<wgpu::Texture>>,
+    /// Whether the device has no memory for inputs and outputs that the host reaches.
+    pub(super) no_ports: AtomicBool,
 }
 
 /// The actions of a plan tied to particular input and output buffers.
@@ -177,6 +179,7 @@ impl Executable {
             constants,
             twins,
             images,
+            no_ports: AtomicBool::new(false),
         })
     }
 
@@ -191,7 +194,7 @@ impl Executable {
             if matches!(action, Action::Dispatch { dispatch: other, .. } if std::ptr::eq(other, dispatch)) {
                 break;
             }
-            self.stand_in(&mut images, action, &self.own)?;
+            self.stand_in(&mut images, action, (&self.own, &self.twins))?;
         }
         let group = self.bind_group(dispatch, resources, pipeline, (&self.own, &images))?;
         let action = BoundAction::Dispatch { pipeline: pipeline.clone(), group, offset, workgroups: [1; 3] };
@@ -208,14 +211,16 @@ impl Executable {
     }
 
     /// Notes what stands for an image from an action on; whether that is a buffer's own memory, so that nothing is to be copied.
-    fn stand_in(&self, images: &mut [Option<wgpu::Texture>], action: &Action, bound: &Bound) -> Result<bool, GpuError> {
+    fn stand_in(
+        &self,
+        images: &mut [Option<wgpu::Texture>],
+        action: &Action,
+        (bound, twins): (&Bound, &Twins),
+    ) -> Result<bool, GpuError> {
         let Action::CopyToImage { source, image, .. } = action else { return Ok(false) };
-        let own = match *source {
-            BufferRef::Input(i) => bound.inputs.get(i) == self.own.inputs.get(i),
-            BufferRef::Output(i) => bound.outputs.get(i) == self.own.outputs.get(i),
-            BufferRef::Constant(_) | BufferRef::Slot(_) => true,
-        };
-        let twin = twin(&self.plan, &self.twins, *source, *image).filter(|_| own);
+        let range = self.resolve(*source, bound)?;
+        let planned = self.plan.images.get(*image).ok_or_else(|| missing("an image"))?;
+        let twin = twin(&self.twins, &range, planned).or_else(|| twin(twins, &range, planned));
         let stands = images.get_mut(*image).ok_or_else(|| missing("an image"))?;
         *stands = Some(match twin {
             Some(twin) => twin.clone(),
@@ -257,6 +262,16 @@ impl Executable {
     /// # Errors
     /// [`GpuError::Binding`] when a buffer is missing, too small, lacks a usage, or is an output and something else as well.
     pub fn bind(&self, inputs: Vec<wgpu::Buffer>, outputs: Vec<wgpu::Buffer>) -> Result<Bound, GpuError> {
+        self.bind_with(inputs, outputs, &self.twins)
+    }
+
+    /// As [`Executable::bind`], with images that share their memory with these buffers.
+    pub(super) fn bind_with(
+        &self,
+        inputs: Vec<wgpu::Buffer>,
+        outputs: Vec<wgpu::Buffer>,
+        twins: &Twins,
+    ) -> Result<Bound, GpuError> {
         let further = usages(&self.plan);
         let needs = |buffer, always| further.get(&buffer).copied().unwrap_or(always) | always;
         let (from, to) = (wgpu::BufferUsages::COPY_SRC, wgpu::BufferUsages::COPY_DST);
@@ -278,7 +293,7 @@ impl Executable {
         for step in &self.plan.steps {
             let mut actions = Vec::with_capacity(step.actions.len());
             for action in &step.actions {
-                if self.stand_in(&mut images, action, &bound)? {
+                if self.stand_in(&mut images, action, (&bound, twins))? {
                     continue;
                 }
                 actions.push(match action {

@@ -6,6 +6,7 @@ mod driver_cache;
 mod executable;
 mod memory;
 mod pipeline;
+mod ports;
 mod profile;
 mod reading;
 mod run;

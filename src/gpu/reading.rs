@@ -5,6 +5,7 @@ use std::task::{Poll, Waker};
 
 use super::device::{Device, lock};
 use super::executable::{Bound, Executable};
+use super::ports::Ports;
 use super::run::{encode_bound, tensor};
 use super::staging::Staging;
 use crate::error::GpuError;
@@ -14,18 +15,35 @@ use crate::tensor::{Precision, Tensor, TensorType};
 /// A run under way, with the outputs that come back from it.
 pub struct Reading {
     device: Device,
-    buffer: wgpu::Buffer,
+    source: Source,
     staging: Arc<Staging>,
     types: Vec<TensorType>,
     submission: wgpu::SubmissionIndex,
-    mapped: Arc<Mutex<Mapping>>,
+    arrival: Arc<Mutex<Arrival>>,
 }
 
-/// What is known of a buffer that is being mapped, and who wants to know.
+/// Where the host finds the outputs.
+pub(super) enum Source {
+    /// In a buffer that they are copied to, one after the other.
+    Staged(wgpu::Buffer),
+    /// Where the run writes them.
+    InPlace(Ports),
+}
+
+/// Whether the host may read the outputs, and who wants to know.
 #[derive(Default)]
-struct Mapping {
+pub(super) struct Arrival {
     result: Option<Result<(), String>>,
     waker: Option<Waker>,
+}
+
+impl Arrival {
+    pub(super) fn set(&mut self, result: Result<(), String>) {
+        self.result = Some(result);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 impl Executable {
@@ -58,8 +76,8 @@ impl Executable {
         }
         let bytes = chosen.iter().map(|(port, _)| padded(&port.ty)).sum::<u64>().max(16);
         let buffer = self.staging.readback(&self.device, bytes)?;
-        let mapped: Arc<Mutex<Mapping>> = Arc::default();
-        let slot = mapped.clone();
+        let arrival: Arc<Mutex<Arrival>> = Arc::default();
+        let arrived = arrival.clone();
         let submission = self.device.scoped("a run", || -> Result<wgpu::SubmissionIndex, GpuError> {
             let mut encoder = self.encoder();
             self.staging.upload(&self.device, &mut encoder, uploads)?;
@@ -70,16 +88,23 @@ impl Executable {
                 offset += padded(&port.ty);
             }
             encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |result| {
-                let mut slot = lock(&slot);
-                slot.result = Some(result.map_err(|e| e.to_string()));
-                if let Some(waker) = slot.waker.take() {
-                    waker.wake();
-                }
+                lock(&arrived).set(result.map_err(|e| e.to_string()));
             });
             Ok(self.device.shared.queue.submit([encoder.finish()]))
         })??;
         let types = chosen.iter().map(|(port, _)| port.ty.clone()).collect();
-        Ok(Reading { device: self.device.clone(), buffer, staging: self.staging.clone(), types, submission, mapped })
+        Ok(self.reading(Source::Staged(buffer), types, submission, arrival))
+    }
+
+    /// The run that was submitted last.
+    pub(super) fn reading(
+        &self,
+        source: Source,
+        types: Vec<TensorType>,
+        submission: wgpu::SubmissionIndex,
+        arrival: Arc<Mutex<Arrival>>,
+    ) -> Reading {
+        Reading { device: self.device.clone(), source, staging: self.staging.clone(), types, submission, arrival }
     }
 
     /// Ties the plan to `variables`: `ports` says, for every variable that the plan knows, its position, the input that
@@ -130,7 +155,7 @@ impl Reading {
         let wanted = wgpu::PollType::Wait { submission_index: Some(self.submission.clone()), timeout: None };
         self.device.poll(wanted)?;
         // Another thread that polls may have taken the callback and be about to call it.
-        let result = pollster::block_on(self.mapping());
+        let result = pollster::block_on(self.arrived());
         self.collect(result)
     }
 
@@ -145,29 +170,37 @@ impl Reading {
         if poller.is_err() {
             self.device.wait()?;
         }
-        let result = self.mapping().await;
+        let result = self.arrived().await;
         self.collect(result)
     }
 
-    fn mapping(&self) -> impl Future<Output = Result<(), String>> {
-        let mapped = self.mapped.clone();
+    fn arrived(&self) -> impl Future<Output = Result<(), String>> {
+        let arrival = self.arrival.clone();
         std::future::poll_fn(move |context| {
-            let mut slot = lock(&mapped);
-            match slot.result.take() {
+            let mut arrival = lock(&arrival);
+            match arrival.result.take() {
                 Some(result) => Poll::Ready(result),
                 None => {
-                    slot.waker = Some(context.waker().clone());
+                    arrival.waker = Some(context.waker().clone());
                     Poll::Pending
                 }
             }
         })
     }
 
-    fn collect(self, mapped: Result<(), String>) -> Result<Vec<Tensor>, GpuError> {
+    fn collect(self, arrived: Result<(), String>) -> Result<Vec<Tensor>, GpuError> {
         self.device.check()?;
-        mapped.map_err(GpuError::Readback)?;
+        arrived.map_err(GpuError::Readback)?;
+        let buffer = match self.source {
+            Source::Staged(buffer) => buffer,
+            Source::InPlace(mut ports) => {
+                let tensors = ports.read(&self.types);
+                lock(&self.staging.ports).push(ports);
+                return tensors;
+            }
+        };
         let tensors = {
-            let view = self.buffer.get_mapped_range(..).map_err(|e| GpuError::Readback(e.to_string()))?;
+            let view = buffer.get_mapped_range(..).map_err(|e| GpuError::Readback(e.to_string()))?;
             let mut offset = 0;
             let parts = self.types.iter().map(|ty| {
                 let part = view.get(offset..offset + ty.bytes());
@@ -176,8 +209,8 @@ impl Reading {
             });
             parts.collect::<Result<Vec<_>, _>>()
         };
-        self.buffer.unmap();
-        self.staging.give_back(self.buffer);
+        buffer.unmap();
+        self.staging.give_back(buffer);
         tensors
     }
 }

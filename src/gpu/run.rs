@@ -12,7 +12,7 @@ use crate::tensor::{Precision, Tensor, TensorType};
 
 impl Executable {
     /// Uploads the inputs (in the plan's order), runs, and reads the outputs back. Several threads may do so at once: their runs
-    /// follow each other on the device, and each waits for its own.
+    /// follow each other on the device, and each waits for its own. What [`Executable::upload`] wrote may be overwritten.
     ///
     /// # Errors
     /// [`GpuError`] when an input does not fit, the device is lost, or the results cannot be read back.
@@ -28,10 +28,15 @@ impl Executable {
         self.begin(inputs)?.ready().await
     }
 
-    /// Upload, run and copies to the host are one submission, so that no other run comes between them.
+    /// Where a run has no inputs and outputs of its own, upload, run and copies to the host are one submission, so that no other
+    /// run comes between them.
     fn begin(&self, inputs: &[Tensor]) -> Result<Reading, GpuError> {
+        let uploads = self.uploads(inputs)?;
+        if let Some(reading) = self.start_in_place(inputs)? {
+            return Ok(reading);
+        }
         let outputs: Vec<usize> = (0..self.plan.outputs.len()).collect();
-        self.start_with(&self.uploads(inputs)?, &self.own, &outputs)
+        self.start_with(&uploads, &self.own, &outputs)
     }
 
     /// Runs on the caller's own buffers and returns when the work is submitted; nothing passes through the host.
@@ -147,7 +152,7 @@ impl Executable {
             let nan = vec![0xff; buffer.size() as usize];
             self.device.scoped("poisoning", || self.device.shared.queue.write_buffer(buffer, 0, &nan))?;
         }
-        Ok(())
+        self.poison_ports()
     }
 
     fn submit(&self, bound: &Bound) -> Result<(), GpuError> {

@@ -1,17 +1,17 @@
 //! Buffers of a plan, and the images that share their memory on processors, where a copy costs as much as a kernel.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::device::Device;
 use super::memory::STORAGE;
+use super::vulkan::HostMemory;
 use crate::error::GpuError;
 use crate::kernels::{DeviceClass, Form};
 use crate::plan::{Action, BufferRef, Image, Plan, Port, padded};
 use crate::tensor::Precision;
 
-/// Images that share their memory with a buffer of the plan's own, by buffer, elements of a texel and how they are stored.
-pub(super) type Twins = HashMap<Key, wgpu::Texture>;
-type Key = (BufferRef, u32, Precision);
+/// Images that share their memory with a buffer, by buffer, first byte, elements of a texel and how they are stored.
+pub(super) type Twins = HashMap<(wgpu::Buffer, u64, u32, Precision), wgpu::Texture>;
 
 /// An image in the memory of a buffer, from the byte `offset` on.
 #[derive(Debug, Clone, Copy)]
@@ -28,22 +28,32 @@ fn image_copies(plan: &Plan) -> impl Iterator<Item = (BufferRef, usize)> {
     })
 }
 
-/// The image in the memory of the plan's own buffer for `source` that can stand for an image of the plan: nothing needs to be
-/// copied then.
+/// The image in the memory of a range that can stand for an image of the plan: nothing needs to be copied then.
 ///
 /// The plan keeps a slot as it is while a step reads an image of it, and inputs and outputs to the end of the run.
-pub(super) fn twin<'a>(plan: &Plan, twins: &'a Twins, source: BufferRef, image: usize) -> Option<&'a wgpu::Texture> {
-    twins.get(&key(plan, source, image)?)
+pub(super) fn twin<'a>(twins: &'a Twins, range: &wgpu::BufferSlice<'_>, image: &Image) -> Option<&'a wgpu::Texture> {
+    twins.get(&(range.buffer().clone(), range.offset(), image.texel, image.precision))
 }
 
-fn key(plan: &Plan, source: BufferRef, image: usize) -> Option<Key> {
-    let Image { texel, precision, .. } = *plan.images.get(image)?;
-    Some((source, texel, precision))
+/// The images that kernels read through of what lies in a buffer: `within` has the first byte and the bytes of what does.
+fn windows(plan: &Plan, within: impl Fn(BufferRef) -> Option<(u64, u64)>) -> Vec<Window> {
+    let mut needed = BTreeMap::new();
+    for (source, image) in image_copies(plan) {
+        if let (Some((offset, bytes)), Some(image)) = (within(source), plan.images.get(image)) {
+            let most = needed.entry((offset, image.texel, image.precision)).or_insert(bytes);
+            *most = bytes.max(*most);
+        }
+    }
+    let window = |((offset, texel, precision), bytes): ((u64, u32, Precision), u64)| {
+        let rows = Form::image_rows((bytes / precision.size()) as usize, texel) as u32;
+        Window { offset, image: Image { texel, precision, rows, constant: None } }
+    };
+    needed.into_iter().map(window).collect()
 }
 
-/// The images that kernels read a plan's buffers through.
-fn keys(plan: &Plan) -> BTreeSet<Key> {
-    image_copies(plan).filter_map(|(source, image)| key(plan, source, image)).collect()
+/// The images that kernels read an input or output through, whose buffer it has alone.
+fn port_windows(plan: &Plan, port: &Port, own: BufferRef) -> Vec<Window> {
+    windows(plan, |source| (source == own).then_some((0, padded(&port.ty))))
 }
 
 impl Device {
@@ -53,58 +63,63 @@ impl Device {
     /// # Errors
     /// [`GpuError::OutOfMemory`] when the device has no room for them.
     pub(super) fn plan_buffers(&self, plan: &Plan) -> Result<([Vec<wgpu::Buffer>; 3], Twins), GpuError> {
-        let keys = keys(plan);
         let mut twins = Twins::new();
-        let mut make = |label: &str, bytes: u64, within: &dyn Fn(BufferRef) -> Option<(u64, u64)>| {
-            let (mut here, mut windows) = (Vec::new(), Vec::new());
-            for &(source, texel, precision) in &keys {
-                let Some((offset, bytes)) = within(source) else { continue };
-                let rows = Form::image_rows((bytes / precision.size()) as usize, texel) as u32;
-                here.push((source, texel, precision));
-                windows.push(Window { offset, image: Image { texel, precision, rows, constant: None } });
-            }
-            match self.shared_memory(label, bytes, &windows) {
-                Some((shared, images)) => {
-                    twins.extend(here.into_iter().zip(images));
-                    Ok(shared)
-                }
-                None => self.buffer(label, bytes, STORAGE),
-            }
+        let mut make = |label: &str, bytes: u64, windows: &[Window]| {
+            let shared = (!windows.is_empty()).then(|| self.shared_memory(label, bytes, windows, &mut twins));
+            shared.flatten().map_or_else(|| self.buffer(label, bytes, STORAGE), |(buffer, _)| Ok(buffer))
         };
         let mut ports = |ports: &[Port], of: fn(usize) -> BufferRef| {
-            let buffer = |(i, port): (usize, &Port)| {
-                let bytes = padded(&port.ty);
-                make(&port.name, bytes, &|source| (source == of(i)).then_some((0, bytes)))
-            };
+            let buffer =
+                |(i, port): (usize, &Port)| make(&port.name, padded(&port.ty), &port_windows(plan, port, of(i)));
             ports.iter().enumerate().map(buffer).collect::<Result<Vec<_>, GpuError>>()
         };
-        let inputs = ports(&plan.inputs, BufferRef::Input)?;
-        let outputs = ports(&plan.outputs, BufferRef::Output)?;
+        let (inputs, outputs) = (ports(&plan.inputs, BufferRef::Input)?, ports(&plan.outputs, BufferRef::Output)?);
         let slots = plan.buffers.iter().enumerate().map(|(buffer, &bytes)| {
-            make("intermediate values", bytes, &|source| match source {
+            let windows = windows(plan, |source| match source {
                 BufferRef::Slot(slot) => {
                     plan.slots.get(slot).filter(|slot| slot.buffer == buffer).map(|slot| (slot.offset, slot.bytes))
                 }
                 _ => None,
-            })
+            });
+            make("intermediate values", bytes, &windows)
         });
         let slots = slots.collect::<Result<Vec<_>, GpuError>>()?;
         Ok(([inputs, outputs, slots], twins))
     }
 
-    /// A buffer of at least `bytes` with images in its memory. `None` where there are no windows, on devices other than
-    /// processors, and where the driver lays images out in another way than buffers.
-    fn shared_memory(&self, label: &str, bytes: u64, windows: &[Window]) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
+    /// More buffers for the inputs and the outputs of a plan, in memory that the host reaches; their images go to `twins`. `None`
+    /// where there is no such memory.
+    pub(super) fn host_ports(&self, plan: &Plan, twins: &mut Twins) -> Option<[Vec<(wgpu::Buffer, HostMemory)>; 2]> {
+        let mut ports = |ports: &[Port], of: fn(usize) -> BufferRef| {
+            let buffer = |(i, port): (usize, &Port)| {
+                let windows = port_windows(plan, port, of(i));
+                let (buffer, memory) = self.shared_memory(&port.name, padded(&port.ty), &windows, twins)?;
+                Some((buffer, memory?))
+            };
+            ports.iter().enumerate().map(buffer).collect::<Option<Vec<_>>>()
+        };
+        Some([ports(&plan.inputs, BufferRef::Input)?, ports(&plan.outputs, BufferRef::Output)?])
+    }
+
+    /// A buffer of at least `bytes`, filled with zeros, with images in its memory, which go to `twins`. `None` on devices other
+    /// than processors, and where the driver lays images out in another way than buffers.
+    fn shared_memory(
+        &self,
+        label: &str,
+        bytes: u64,
+        windows: &[Window],
+        twins: &mut Twins,
+    ) -> Option<(wgpu::Buffer, Option<HostMemory>)> {
         let traits = &self.shared.traits;
         let fits = windows.iter().all(|window| window.image.rows <= traits.max_texture_side);
-        if traits.class != DeviceClass::Cpu || windows.is_empty() || !fits {
+        if traits.class != DeviceClass::Cpu || !fits {
             return None;
         }
         // Images are whole rows.
         let end = |window: &Window| window.offset + window.image.bytes();
         let bytes = windows.iter().map(end).fold(bytes, u64::max);
         self.scoped("sharing memory", || {
-            let (buffer, images) = super::vulkan::wrap(&self.shared.device, label, bytes, windows)?;
+            let (buffer, images, memory) = super::vulkan::wrap(&self.shared.device, label, bytes, windows)?;
             let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             // What an image holds is defined from the time on when it has its layout.
             let state = wgpu::wgt::TextureUses::STORAGE_READ_ONLY;
@@ -112,7 +127,10 @@ impl Device {
             encoder.transition_resources(std::iter::empty(), images.iter().map(transition));
             encoder.clear_buffer(&buffer, 0, None);
             self.shared.queue.submit([encoder.finish()]);
-            Some((buffer, images))
+            for (Window { offset, image }, texture) in windows.iter().zip(images) {
+                twins.insert((buffer.clone(), *offset, image.texel, image.precision), texture);
+            }
+            Some((buffer, memory))
         })
         .ok()?
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::device::{Device, lock};
 use super::memory::elements;
+use super::ports::Ports;
 use crate::error::GpuError;
 use crate::plan::padded;
 use crate::tensor::Tensor;
@@ -14,6 +15,8 @@ pub(super) struct Staging {
     /// Mapped, ready to be written.
     uploads: Pool,
     readbacks: Pool,
+    /// Inputs and outputs that need no staging.
+    pub ports: Mutex<Vec<Ports>>,
 }
 
 type Pool = Arc<Mutex<Vec<wgpu::Buffer>>>;

@@ -1,4 +1,4 @@
-//! Memory that is a buffer and images at once, in Vulkan's own words: wgpu has no call for it.
+//! Memory that is a buffer and images at once and that the host reaches, in Vulkan's own words: wgpu has no call for it.
 //!
 //! A linear image whose rows are whole rows of a buffer lies in memory as the buffer does. This is for processors alone: their
 //! drivers end one dispatch before they begin the next, while wgpu, which does not know that both are the same memory, sets
@@ -6,23 +6,38 @@
 
 use super::shared::Window;
 
+/// A buffer, the images in its memory, and that memory where the host reaches it.
+pub(super) type Wrapped = (wgpu::Buffer, Vec<wgpu::Texture>, Option<HostMemory>);
+
 #[cfg(not(target_os = "linux"))]
-pub(super) fn wrap(_: &wgpu::Device, _: &str, _: u64, _: &[Window]) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
+pub(super) fn wrap(_: &wgpu::Device, _: &str, _: u64, _: &[Window]) -> Option<Wrapped> {
     None
 }
 
+/// Memory that the host reaches, which is nowhere known to be a buffer's.
+#[cfg(not(target_os = "linux"))]
+pub(super) enum HostMemory {}
+
+#[cfg(not(target_os = "linux"))]
+impl HostMemory {
+    pub(super) unsafe fn bytes(&mut self) -> &mut [u8] {
+        match *self {}
+    }
+}
+
 #[cfg(target_os = "linux")]
-pub(super) use linux::wrap;
+pub(super) use linux::{HostMemory, wrap};
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::ptr::NonNull;
     use std::sync::Arc;
 
     use ash::vk;
     use wgpu::hal;
 
     use super::super::memory::{STORAGE, image_descriptor};
-    use super::Window;
+    use super::{Window, Wrapped};
     use crate::kernels::Form;
     use crate::tensor::Precision;
 
@@ -32,6 +47,37 @@ mod linux {
         buffer: vk::Buffer,
         images: Vec<vk::Image>,
         memory: vk::DeviceMemory,
+        /// Where the host finds the memory.
+        mapped: Option<NonNull<u8>>,
+    }
+
+    // SAFETY: handles may be used from every thread, and who reads or writes where `mapped` points sees to that itself.
+    unsafe impl Send for Objects {}
+    // SAFETY: as above.
+    unsafe impl Sync for Objects {}
+
+    /// The memory of a buffer as the host sees it.
+    pub(in super::super) struct HostMemory {
+        start: NonNull<u8>,
+        bytes: usize,
+        /// They keep the memory.
+        _objects: Arc<Objects>,
+    }
+
+    // SAFETY: it is memory like any other, which nobody else writes while somebody holds it exclusively.
+    unsafe impl Send for HostMemory {}
+    // SAFETY: as above.
+    unsafe impl Sync for HostMemory {}
+
+    impl HostMemory {
+        /// The bytes of the buffer.
+        ///
+        /// # Safety
+        /// No work that uses the buffer may be under way on the device or be submitted while the slice lives.
+        pub(in super::super) unsafe fn bytes(&mut self) -> &mut [u8] {
+            // SAFETY: the memory is mapped as long as the objects live, initialised, and nobody else's, as the caller promises.
+            unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+        }
     }
 
     impl Drop for Objects {
@@ -51,7 +97,7 @@ mod linux {
         label: &str,
         bytes: u64,
         windows: &[Window],
-    ) -> Option<(wgpu::Buffer, Vec<wgpu::Texture>)> {
+    ) -> Option<Wrapped> {
         // SAFETY: the handles are made for exactly the descriptions that wgpu gets with them, and live as long as what wgpu makes
         // of them, by whose callbacks `objects` is dropped; that in turn keeps the device.
         unsafe {
@@ -83,7 +129,9 @@ mod linux {
             let description =
                 wgpu::BufferDescriptor { label: Some(label), size: bytes, usage: STORAGE, mapped_at_creation: false };
             let buffer = hal::vulkan::Buffer::from_raw_externally_owned(objects.buffer, keep());
-            Some((device.create_buffer_from_hal::<hal::api::Vulkan>(buffer, &description), images))
+            let memory =
+                objects.mapped.map(|start| HostMemory { start, bytes: bytes as usize, _objects: objects.clone() });
+            Some((device.create_buffer_from_hal::<hal::api::Vulkan>(buffer, &description), images, memory))
         }
     }
 
@@ -92,7 +140,7 @@ mod linux {
     unsafe fn create(hal: &hal::vulkan::Device, bytes: u64, windows: &[Window]) -> Option<Objects> {
         let raw = hal.raw_device();
         let (buffer, memory) = (vk::Buffer::null(), vk::DeviceMemory::null());
-        let mut objects = Objects { device: raw.clone(), buffer, images: Vec::new(), memory };
+        let mut objects = Objects { device: raw.clone(), buffer, images: Vec::new(), memory, mapped: None };
         // SAFETY: every handle is made by this device and used as it was made.
         unsafe {
             let usage = vk::BufferUsageFlags::STORAGE_BUFFER
@@ -122,12 +170,19 @@ mod linux {
             if types == 0 {
                 return None;
             }
-            let request =
-                vk::MemoryAllocateInfo::default().allocation_size(size).memory_type_index(types.trailing_zeros());
+            let kind = types.trailing_zeros();
+            let request = vk::MemoryAllocateInfo::default().allocation_size(size).memory_type_index(kind);
             objects.memory = raw.allocate_memory(&request, None).ok()?;
             raw.bind_buffer_memory(objects.buffer, objects.memory, 0).ok()?;
             for (&image, window) in objects.images.iter().zip(windows) {
                 raw.bind_image_memory(image, objects.memory, window.offset).ok()?;
+            }
+            let instance = hal.shared_instance().raw_instance();
+            let known = instance.get_physical_device_memory_properties(hal.raw_physical_device());
+            let reached = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+            if known.memory_types.get(kind as usize).is_some_and(|kind| kind.property_flags.contains(reached)) {
+                let start = raw.map_memory(objects.memory, 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty()).ok()?;
+                objects.mapped = NonNull::new(start.cast());
             }
         }
         Some(objects)

@@ -51,7 +51,11 @@ impl Precision {
     /// Numbers as they are stored, widened; nothing is lost.
     pub(crate) fn load(self, bytes: &[u8]) -> Vec<f32> {
         match self {
-            Precision::F32 => bytemuck::pod_collect_to_vec(bytes),
+            // Mapped memory is aligned: one copy then.
+            Precision::F32 => match bytemuck::try_cast_slice(bytes) {
+                Ok(numbers) => numbers.to_vec(),
+                Err(_) => bytemuck::pod_collect_to_vec(bytes),
+            },
             Precision::F16 => {
                 let (numbers, _) = bytes.as_chunks::<2>();
                 numbers.iter().map(|&number| from_f16(u16::from_le_bytes(number))).collect()
