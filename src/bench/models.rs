@@ -49,7 +49,7 @@ pub fn bench_models(
             _ => {
                 let start = Instant::now();
                 ready.run()?;
-                Ok(Elapsed { wall: start.elapsed(), device: None })
+                Ok(Elapsed { wall: start.elapsed(), device: None, runs: 1 })
             }
         })?;
         let on_device = samples.get(1).and_then(|samples| samples.device());

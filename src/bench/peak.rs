@@ -111,7 +111,10 @@ impl Fastest {
         for _ in 0..REPEATS {
             let before = cpu_seconds();
             let elapsed = stopwatch.run()?;
-            let cpu = cpu_seconds().zip(before).filter(|_| on_processor).map(|(after, before)| after - before);
+            let cpu = cpu_seconds()
+                .zip(before)
+                .filter(|_| on_processor)
+                .map(|(after, before)| (after - before) / f64::from(elapsed.runs));
             fastest.seconds = fastest.seconds.min(elapsed.device.unwrap_or(elapsed.wall).as_secs_f64());
             fastest.cpu_seconds = cpu.map(|cpu| fastest.cpu_seconds.map_or(cpu, |least: f64| least.min(cpu)));
         }

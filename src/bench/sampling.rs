@@ -24,7 +24,7 @@ impl Default for Budget {
 /// What was measured of one thing.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
-    /// Milliseconds by the host's clock.
+    /// Milliseconds of a run by the host's clock, one figure for each submission.
     pub wall_ms: Vec<f64>,
     /// Milliseconds by the device's clock, where it has one.
     pub device_ms: Vec<f64>,
@@ -54,7 +54,8 @@ impl Samples {
 /// tell the visit from nothing.
 const VISIT: Duration = Duration::from_millis(20);
 
-/// Measures `count` things in turn, there and back, until each has had its budget. `run(i)` runs thing `i` once.
+/// Measures `count` things in turn, there and back, until each has had its budget. `run(i)` runs thing `i` once or
+/// more often and says what one run took.
 ///
 /// # Errors
 /// The first error of `run`.
@@ -78,7 +79,7 @@ pub fn alternate<E>(
                 let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
                 all[index].wall_ms.push(ms(elapsed.wall));
                 all[index].device_ms.extend(elapsed.device.map(ms));
-                runs += 1;
+                runs += elapsed.runs;
             }
             let cpu = cpu_seconds().zip(cpu_start).map(|(end, start)| (end - start) * 1e3 / f64::from(runs));
             all[index].cpu_ms.extend(cpu);
@@ -101,7 +102,11 @@ mod tests {
         let all = alternate(2, budget, |index| {
             order.push(index);
             std::thread::sleep(Duration::from_millis([1, 30][index]));
-            Ok::<_, ()>(Elapsed { wall: Duration::from_millis(7), device: (index == 0).then_some(Duration::ZERO) })
+            Ok::<_, ()>(Elapsed {
+                wall: Duration::from_millis(7),
+                device: (index == 0).then_some(Duration::ZERO),
+                runs: 1,
+            })
         });
         let all = all.unwrap();
         assert_eq!((all[0].wall().median, all[1].wall().median), (7.0, 7.0));

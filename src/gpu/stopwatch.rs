@@ -1,25 +1,37 @@
 //! Timing whole runs of a plan by two clocks: the host's, and the device's own where it has one.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::executable::Executable;
 use super::run::encode_bound;
 use crate::error::GpuError;
 
-/// How long one run took.
+/// How long a run took, on average over the runs of one submission.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Elapsed {
     /// From encoding to the end of the work, as the host sees it.
     pub wall: Duration,
     /// From the first action of the plan to the end of the last one, by the device's clock; copies into images are in it.
     pub device: Option<Duration>,
+    /// Runs in the submission.
+    pub runs: u32,
 }
 
 /// Times runs of one plan on what was uploaded last.
+///
+/// Short plans run several times in one submission, as kernels follow each other in a network: what it takes to submit work and to
+/// wake the threads of a driver would hide them otherwise.
 pub struct Stopwatch<'a> {
     executable: &'a Executable,
     marks: Option<Marks>,
+    /// Runs in the next submission.
+    runs: Cell<u32>,
 }
+
+/// What a submission should take at least, and the runs it has at most.
+const SUBMISSION: Duration = Duration::from_millis(2);
+const MOST_RUNS: f64 = 64.0;
 
 /// Two timestamps and their way to the host.
 struct Marks {
@@ -40,7 +52,7 @@ impl Stopwatch<'_> {
     pub fn new(executable: &Executable) -> Result<Stopwatch<'_>, GpuError> {
         let device = &executable.device;
         if !device.can_profile() {
-            return Ok(Stopwatch { executable, marks: None });
+            return Ok(Stopwatch { executable, marks: None, runs: Cell::new(1) });
         }
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = device.buffer("timestamps", BYTES, usage)?;
@@ -49,26 +61,34 @@ impl Stopwatch<'_> {
         let descriptor = wgpu::QuerySetDescriptor { label: Some("run"), ty: wgpu::QueryType::Timestamp, count: 2 };
         let set = device.scoped("timestamps", || device.shared.device.create_query_set(&descriptor))?;
         let period = f64::from(device.shared.queue.get_timestamp_period());
-        Ok(Stopwatch { executable, marks: Some(Marks { set, resolved, staging, period }) })
+        let marks = Some(Marks { set, resolved, staging, period });
+        Ok(Stopwatch { executable, marks, runs: Cell::new(1) })
     }
 
-    /// Runs once and waits for the end; the outputs stay on the device.
+    /// Submits one run, or from the second call on as many as the first calls say to be worth timing, and waits for the end; the
+    /// outputs stay on the device.
     ///
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
     pub fn run(&self) -> Result<Elapsed, GpuError> {
         let executable = self.executable;
         let device = &executable.device;
+        let runs = self.runs.get();
         let start = Instant::now();
         device.scoped("a timed run", || {
             let mut encoder = executable.encoder();
             self.mark(&mut encoder, Some(0), None);
-            encode_bound(&mut encoder, &executable.own);
+            for _ in 0..runs {
+                encode_bound(&mut encoder, &executable.own);
+            }
             self.mark(&mut encoder, None, Some(1));
             device.shared.queue.submit([encoder.finish()]);
         })?;
         device.wait()?;
-        Ok(Elapsed { wall: start.elapsed(), device: self.read()? })
+        let wall = start.elapsed() / runs;
+        let fitting = SUBMISSION.as_secs_f64() / wall.as_secs_f64().max(1e-9);
+        self.runs.set(fitting.clamp(1.0, MOST_RUNS) as u32);
+        Ok(Elapsed { wall, device: self.read()?.map(|span| span / runs), runs })
     }
 
     /// Writes a timestamp by an empty pass, so that copies before and after the plan's own passes are timed with them.
@@ -104,5 +124,37 @@ impl Stopwatch<'_> {
         // Drivers may leave out the marks of empty passes, and clocks may jump.
         let span = ticks[1].checked_sub(ticks[0]).filter(|&span| ticks[0] != 0 && span > 0);
         Ok(span.map(|span| Duration::from_nanos((span as f64 * period) as u64)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gpu::{Device, ShaderChecks, SharedWeights};
+    use crate::graph::Graph;
+    use crate::kernels::preferred;
+    use crate::ops::{Unary, UnaryFn};
+    use crate::plan::plan;
+    use crate::tensor::TensorType;
+
+    #[test]
+    fn short_plans_run_several_times_in_one_submission() {
+        let Ok(device) = pollster::block_on(Device::request("auto", ShaderChecks::Off)) else {
+            return eprintln!("skipped: there is no adapter");
+        };
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([3, 5]));
+        let y = graph.node("y", Unary { function: UnaryFn::Tanh }, &[x]).unwrap();
+        graph.output("y", y);
+        let planned = plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits())).unwrap();
+        let executable =
+            Executable::compile(&device, Arc::new(planned), &SharedWeights::default(), &|_, _| {}).unwrap();
+        let stopwatch = Stopwatch::new(&executable).unwrap();
+        let runs: Vec<u32> = (0..20).map(|_| stopwatch.run().unwrap().runs).collect();
+        assert_eq!(runs[0], 1);
+        assert!(runs[1..].iter().any(|&runs| runs > 1), "{runs:?}");
+        assert!(runs.iter().all(|&runs| f64::from(runs) <= MOST_RUNS), "{runs:?}");
     }
 }

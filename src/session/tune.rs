@@ -265,8 +265,8 @@ fn time(candidates: &mut [Candidate]) -> Result<(), GpuError> {
             let (mut spent, mut runs) = (Duration::ZERO, 0);
             while runs == 0 || spent < BATCH {
                 let elapsed = stopwatch.run()?;
-                spent += elapsed.device.unwrap_or(elapsed.wall);
-                runs += 1;
+                spent += elapsed.device.unwrap_or(elapsed.wall) * elapsed.runs;
+                runs += elapsed.runs;
             }
             candidate.milliseconds = candidate.milliseconds.min(spent.as_secs_f64() * 1e3 / f64::from(runs));
         }
