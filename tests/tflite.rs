@@ -85,6 +85,45 @@ fn what_is_not_supported_is_listed_at_once() {
     assert!(wrong.contains("CONV_2D") && wrong.contains("filters of 3 channels"), "{wrong}");
 }
 
+/// The position that an offset at `at` points to.
+fn follow(bytes: &[u8], at: usize) -> usize {
+    at + u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// The position of a field of a table.
+fn field(bytes: &[u8], table: usize, number: usize) -> usize {
+    let back = i32::from_le_bytes(bytes[table..table + 4].try_into().unwrap());
+    let entry = (table as i64 - i64::from(back)) as usize + 4 + 2 * number;
+    table + usize::from(u16::from_le_bytes(bytes[entry..entry + 2].try_into().unwrap()))
+}
+
+#[test]
+fn a_tensor_that_is_named_again_and_again_is_one() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("model.tflite");
+    let bytes = std::fs::read(file("mobile.tflite")).unwrap();
+    // The first of the graphs; its second field are inputs, its third one outputs.
+    let graph = follow(&bytes, follow(&bytes, field(&bytes, follow(&bytes, 0), 2)) + 4);
+    let repeated = |number: usize| {
+        let mut bytes = bytes.clone();
+        let at = field(&bytes, graph, number);
+        let list = follow(&bytes, at);
+        let index = bytes[list + 4..list + 8].to_vec();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let end = (bytes.len() - at) as u32;
+        bytes[at..at + 4].copy_from_slice(&end.to_le_bytes());
+        bytes.extend(1000u32.to_le_bytes());
+        bytes.extend(index.repeat(1000));
+        std::fs::write(&path, bytes).unwrap();
+        read_tflite(&path)
+    };
+    let said = repeated(1).unwrap_err().to_string();
+    assert!(said.contains("is an input twice"), "{said}");
+    let model = repeated(2).unwrap();
+    let shapes = BTreeMap::from([(model.inputs()[0].name.clone(), vec![1, 12, 12, 3])]);
+    assert_eq!(model.graph(&shapes).unwrap().outputs().len(), 1);
+}
+
 #[test]
 fn damaged_models_are_refused_or_read_but_never_panic() {
     let home = tempfile::tempdir().unwrap();

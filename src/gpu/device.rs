@@ -56,9 +56,8 @@ pub struct AdapterSummary {
     pub traits: DeviceTraits,
 }
 
-fn instance() -> wgpu::Instance {
-    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
-}
+/// OpenGL, whose context takes long to make, and which has a device of its own only where the other APIs have none.
+const OTHERWISE: wgpu::Backends = wgpu::Backends::GL;
 
 /// Features that are asked for where they exist.
 const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
@@ -106,7 +105,7 @@ fn preference(info: &wgpu::AdapterInfo) -> u8 {
 
 /// All adapters of this machine, the preferred one first.
 pub async fn adapters() -> Vec<AdapterSummary> {
-    sorted_adapters()
+    sorted_adapters(wgpu::Backends::all())
         .await
         .iter()
         .map(|adapter| summary(&adapter.get_info(), adapter.features(), &adapter.limits()))
@@ -130,8 +129,11 @@ fn summary(info: &wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Li
     }
 }
 
-async fn sorted_adapters() -> Vec<wgpu::Adapter> {
-    let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
+/// The adapters of some APIs, the preferred one first.
+async fn sorted_adapters(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends &= backends;
+    let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
     adapters
         .retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|adapter| preference(&adapter.get_info()));
@@ -145,12 +147,17 @@ impl Device {
     /// # Errors
     /// [`GpuError::NoAdapter`] when none matches, [`GpuError::Request`] when the driver gives out no device.
     pub async fn request(wanted: &str, checks: ShaderChecks) -> Result<Device, GpuError> {
-        let adapters = sorted_adapters().await;
+        let mut adapters = sorted_adapters(wgpu::Backends::all() - OTHERWISE).await;
         let matches = |info: &wgpu::AdapterInfo| {
             let text = format!("{} {} {} {}", info.name, info.driver, info.driver_info, info.backend).to_lowercase();
             text.contains(&wanted.to_lowercase())
         };
-        let Some(adapter) = adapters.iter().find(|adapter| matches(&adapter.get_info())) else {
+        let fits = |adapter: &&wgpu::Adapter| matches(&adapter.get_info());
+        if adapters.iter().find(fits).is_none_or(|adapter| class(&adapter.get_info()) == DeviceClass::Cpu) {
+            adapters.extend(sorted_adapters(OTHERWISE).await);
+            adapters.sort_by_key(|adapter| preference(&adapter.get_info()));
+        }
+        let Some(adapter) = adapters.iter().find(fits) else {
             let available = adapters.iter().map(|adapter| adapter.get_info().name).collect();
             return Err(GpuError::NoAdapter { wanted: wanted.into(), available });
         };

@@ -49,6 +49,8 @@ struct Work<'a> {
     dispatch: &'a Dispatch,
     resources: &'a [Resource],
     offset: u32,
+    /// The actions that come last before it to each image that it binds.
+    copies: Vec<&'a Action>,
 }
 
 pub(super) enum BoundAction {
@@ -73,10 +75,24 @@ impl Executable {
     ) -> Result<Executable, GpuError> {
         let mut work: Vec<Work<'_>> = Vec::new();
         let mut offset = 0;
+        let mut copied: Vec<Option<&Action>> = vec![None; plan.images.len()];
         for action in plan.steps.iter().flat_map(|step| &step.actions) {
-            if let Action::Dispatch { dispatch, resources } = action {
-                work.push(Work { dispatch, resources, offset });
-                offset += params_bytes(dispatch) as u32;
+            match action {
+                Action::CopyToImage { image, .. } => {
+                    if let Some(last) = copied.get_mut(*image) {
+                        *last = Some(action);
+                    }
+                }
+                Action::Copy { .. } => {}
+                Action::Dispatch { dispatch, resources } => {
+                    let copy = |resource: &Resource| match *resource {
+                        Resource::Image(image) => copied.get(image).copied().flatten(),
+                        Resource::Buffer(_) => None,
+                    };
+                    let copies = resources.iter().filter_map(copy).collect();
+                    work.push(Work { dispatch, resources, offset, copies });
+                    offset += params_bytes(dispatch) as u32;
+                }
             }
         }
         let dispatches: Vec<&Dispatch> = work.iter().map(|work| work.dispatch).collect();
@@ -184,20 +200,14 @@ impl Executable {
     }
 
     /// Dispatches one workgroup of a pipeline, on whatever is in the plan's own buffers: every run writes what it reads.
-    fn touch(
-        &self,
-        &Work { dispatch, resources, offset }: &Work<'_>,
-        pipeline: &Arc<Pipeline>,
-    ) -> Result<(), GpuError> {
+    fn touch(&self, work: &Work<'_>, pipeline: &Arc<Pipeline>) -> Result<(), GpuError> {
         let mut images = self.standing();
-        for action in self.plan.steps.iter().flat_map(|step| &step.actions) {
-            if matches!(action, Action::Dispatch { dispatch: other, .. } if std::ptr::eq(other, dispatch)) {
-                break;
-            }
-            self.stand_in(&mut images, action, (&self.own, &self.twins))?;
+        for copy in &work.copies {
+            self.stand_in(&mut images, copy, (&self.own, &self.twins))?;
         }
-        let group = self.bind_group(dispatch, resources, pipeline, (&self.own, &images))?;
-        let action = BoundAction::Dispatch { pipeline: pipeline.clone(), group, offset, workgroups: [1; 3] };
+        let group = self.bind_group(work.dispatch, work.resources, pipeline, (&self.own, &images))?;
+        let (pipeline, offset) = (pipeline.clone(), work.offset);
+        let action = BoundAction::Dispatch { pipeline, group, offset, workgroups: [1; 3] };
         self.device.scoped("a first dispatch", || {
             let mut encoder = self.encoder();
             encode(&mut encoder, &[action], None);

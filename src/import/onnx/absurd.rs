@@ -128,6 +128,23 @@ fn memory_that_no_tensor_of_the_file_accounts_for_is_refused() {
 }
 
 #[test]
+fn constants_are_what_the_file_holds() {
+    let numbers = |t| AttributeProto { t: Some(t), r#type: 4, ..attribute("value") };
+    let constant = |name: &str, t| node("Constant", "", name, vec![numbers(t)]);
+    let raw =
+        TensorProto { dims: vec![1 << 18], data_type: 1, raw_data: vec![0; 1 << 20].into(), ..Default::default() };
+    let nodes = vec![constant("c", raw), constant("d", known("", &[3; 1 << 17])), node("Add", "x c", "y", vec![])];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("held.onnx");
+    std::fs::write(&path, prost::Message::encode_to_vec(&model(nodes, vec![]))).unwrap();
+    let given = BTreeMap::from([("x".to_string(), Given::Shape(vec![1]))]);
+    let room = super::walk::lower(&read_onnx(&path).unwrap(), &given).unwrap().room;
+    // One of them has a MiB and the other one, too: 15 times as much is left for what follows from them.
+    assert!(room.ask(&[(512 + 30) << 17]).is_ok());
+    assert!(room.ask(&[((512 + 30) << 17) + 1]).is_err());
+}
+
+#[test]
 fn work_on_known_numbers_is_left_to_the_device() {
     // A mean of 2^24 elements for each of 2^12, of what is known: the pass that folds constants does not.
     let kernel = vec![ints("kernel_shape", &[4096, 4096]), ints("pads", &[2048, 2048, 2047, 2047])];

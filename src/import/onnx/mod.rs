@@ -149,6 +149,8 @@ pub struct OnnxModel {
     initializers: HashMap<String, HostTensor>,
     inputs: Vec<OnnxInput>,
     outputs: Vec<String>,
+    /// Bytes of the tensors that its nodes hold, beside initializers.
+    held: usize,
 }
 
 /// An output of an [`OnnxGraph`].
@@ -262,11 +264,13 @@ pub fn read_onnx(path: &Path) -> Result<OnnxModel, OnnxError> {
         let shape = dims.iter().map(|dim| usize::try_from(dim.dim_value?).ok()).collect();
         inputs.push(OnnxInput { name: info.name.clone(), elem, shape });
     }
+    let bodies = model.functions.iter().map(|function| stored::held(&function.node));
+    let held = bodies.fold(stored::held(&graph.node), usize::saturating_add);
     let functions = Functions::new(model.functions);
     let steps = expand(graph.node, opset, &functions, &mut Budget::new()).map_err(wrong)?;
     let outputs = graph.output.into_iter().map(|info| info.name).collect();
     let path = path.to_path_buf();
-    let model = OnnxModel { path, steps, functions, opset, initializers, inputs, outputs };
+    let model = OnnxModel { path, steps, functions, opset, initializers, inputs, outputs, held };
     model.refuse_unknown(refused)?;
     Ok(model)
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
-use super::proto::TensorProto;
+use super::proto::{AttributeProto, NodeProto, TensorProto};
 use super::tensor::{Elem, HostData, HostTensor, elements};
 use crate::tensor::{Tensor, from_bf16, from_f16};
 
@@ -18,6 +18,32 @@ const PART: usize = 1 << 20;
 pub(super) fn read_tensor(proto: TensorProto, folder: &Path) -> Result<HostTensor, String> {
     let name = proto.name.clone();
     read(proto, folder).map_err(|what| format!("tensor `{name}`: {what}"))
+}
+
+/// Bytes that the tensors take which nodes hold, those of branches included, and of data in the file alone.
+pub(super) fn held(nodes: &[NodeProto]) -> usize {
+    let attributes = nodes.iter().flat_map(|node| &node.attribute);
+    let tensors = |attribute: &AttributeProto| {
+        let branch = attribute.g.as_ref().map(|graph| {
+            let own: usize = graph.initializer.iter().map(bytes_held).sum();
+            own.saturating_add(held(&graph.node))
+        });
+        attribute.t.as_ref().map_or(0, bytes_held).saturating_add(branch.unwrap_or(0))
+    };
+    attributes.map(tensors).fold(0, usize::saturating_add)
+}
+
+/// Bytes that a tensor takes once it is read.
+fn bytes_held(proto: &TensorProto) -> usize {
+    let Ok(elem) = Elem::from_code(proto.data_type.into()) else { return 0 };
+    let typed = [proto.float_data.len(), proto.int32_data.len(), proto.int64_data.len()];
+    let wide = [proto.double_data.len(), proto.uint64_data.len()];
+    let count = match proto.raw_data.len() / elem.size() {
+        0 => typed.into_iter().chain(wide).fold(0, usize::saturating_add),
+        raw => raw,
+    };
+    let width = if matches!(elem, Elem::F32 | Elem::F16 | Elem::Bf16) { 4 } else { 8 };
+    count.saturating_mul(width)
 }
 
 fn read(proto: TensorProto, folder: &Path) -> Result<HostTensor, String> {

@@ -43,8 +43,8 @@ pub(super) fn refused(model: &OnnxModel, given: &BTreeMap<String, Given>) -> Res
 }
 
 fn walked<'a>(model: &'a OnnxModel, given: &BTreeMap<String, Given>) -> Result<Walk<'a>, OnnxError> {
-    let stored = model.initializers.values().map(|tensor| tensor.len() * tensor.width()).sum();
-    let lower = Lower::new(Room::beside(stored));
+    let stored: usize = model.initializers.values().map(|tensor| tensor.len() * tensor.width()).sum();
+    let lower = Lower::new(Room::beside(stored.saturating_add(model.held)));
     let mut walk = Walk { model, lower, refused: Vec::new(), branches: Budget::new() };
     for input in &model.inputs {
         let value = model.place_input(&mut walk.lower, input, given.get(&input.name))?;

@@ -8,7 +8,7 @@ mod resize;
 mod schema;
 mod summary;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,8 +92,11 @@ pub fn read_tflite(path: &Path) -> Result<TfliteModel, TfliteError> {
     let unknown = model.operators(&tables, &graph)?.into_iter().filter(|(_, kind)| !operators::known(kind));
     let unknown = unknown.map(|(at, kind)| (kind, at.to_string(), String::new())).collect();
     model.refuse(unknown)?;
-    let mut inputs = Vec::new();
+    let (mut inputs, mut seen) = (Vec::new(), HashSet::new());
     for index in graph.inputs().into_iter().flatten() {
+        if !seen.insert(index) {
+            return Err(model.wrong(format!("tensor {index} is an input twice")));
+        }
         let tensor = model.tensor(&graph, index)?;
         let name = tensor.name().unwrap_or_default().to_string();
         if tensor.element().unwrap_or(0) != 0 {
@@ -246,7 +249,8 @@ impl TfliteModel {
             }
         }
         self.refuse(refused)?;
-        for index in tables.outputs().into_iter().flatten() {
+        let mut seen = HashSet::new();
+        for index in tables.outputs().into_iter().flatten().filter(|&index| seen.insert(index)) {
             let name = self.tensor(&tables, index)?.name().unwrap_or_default().to_string();
             let mut known = || constants.read(index, &self.tensor(&tables, index).ok()?).ok().flatten();
             match values.get(&index).cloned().or_else(&mut known) {
