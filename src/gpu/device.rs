@@ -133,6 +133,8 @@ fn summary(info: &wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Li
 async fn sorted_adapters(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     descriptor.backends &= backends;
+    // Names and lines of shaders, which debug builds would give to drivers, double the time that drivers take to read them.
+    descriptor.flags = (wgpu::InstanceFlags::from_build_config() - wgpu::InstanceFlags::DEBUG).with_env();
     let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
     adapters
         .retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));

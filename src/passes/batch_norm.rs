@@ -62,11 +62,13 @@ impl Rewrite for FoldBatchNorm<'_> {
             .cache
             .get(&format!("weights {} {what}", layout.inner), &from, || {
                 let values = weights.f32s().map_err(tensor_error)?;
-                let scaled = values
-                    .iter()
-                    .enumerate()
-                    .map(|(i, &w)| (f64::from(w) * scales[i / layout.inner % scales.len()].0) as f32);
-                Tensor::from_f32(weights.shape().clone(), scaled.collect()).map_err(tensor_error)
+                let factors = scales.iter().flat_map(|&(scale, _)| std::iter::repeat_n(scale, layout.inner));
+                let factors: Vec<f64> = factors.collect();
+                let mut scaled = Vec::with_capacity(values.len());
+                for row in values.chunks(factors.len().max(1)) {
+                    scaled.extend(row.iter().zip(&factors).map(|(&w, factor)| (f64::from(w) * factor) as f32));
+                }
+                Tensor::from_f32(weights.shape().clone(), scaled).map_err(tensor_error)
             })
             .map_err(failed)?;
         let folded_bias =
