@@ -131,5 +131,9 @@ mod tests {
         // A run that nobody waits for keeps what it has to itself.
         drop(start(9));
         assert_eq!((executable.run(&[x(11)]).unwrap(), free()), (vec![y(11)], 2));
+        // A run may be the last that has to do with its device.
+        let last = start(13);
+        drop((executable, device));
+        assert_eq!(last.wait().unwrap(), [y(13)]);
     }
 }

@@ -60,8 +60,9 @@ mod linux {
     pub(in super::super) struct HostMemory {
         start: NonNull<u8>,
         bytes: usize,
-        /// They keep the memory.
+        /// They keep the memory, and end before the device does.
         _objects: Arc<Objects>,
+        _device: wgpu::Device,
     }
 
     // SAFETY: it is memory like any other, which nobody else writes while somebody holds it exclusively.
@@ -129,8 +130,12 @@ mod linux {
             let description =
                 wgpu::BufferDescriptor { label: Some(label), size: bytes, usage: STORAGE, mapped_at_creation: false };
             let buffer = hal::vulkan::Buffer::from_raw_externally_owned(objects.buffer, keep());
-            let memory =
-                objects.mapped.map(|start| HostMemory { start, bytes: bytes as usize, _objects: objects.clone() });
+            let memory = objects.mapped.map(|start| HostMemory {
+                start,
+                bytes: bytes as usize,
+                _objects: objects.clone(),
+                _device: device.clone(),
+            });
             Some((device.create_buffer_from_hal::<hal::api::Vulkan>(buffer, &description), images, memory))
         }
     }
