@@ -1,4 +1,5 @@
-// A matrix product on a processor's vector lanes: each lane owns some rows of x, and all lanes share one block of w.
+// A matrix product on a processor's vector lanes: each lane owns some rows of x, and all lanes share one block of w. With
+// `planes`, as many products as the grid is deep lie behind each other.
 //
 // A lane loads its own texels of x. The block of w is spread over the lanes and broadcast by shuffles with literal lane
 // numbers. There is no branch around the loop, because a mask would make every sum pay for a blend: indices are clamped
@@ -14,7 +15,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first_pixel = work / params.out_tiles * {{ pixels * lanes }}u + lane;
 //% for p in range(pixels)
     let live{{ p }} = first_pixel + {{ p * lanes }}u < params.pixels;
-    let pixel{{ p }} = min(first_pixel + {{ p * lanes }}u, params.pixels - 1u);
+    let pixel{{ p }} = {% if planes %}group.z * params.pixels + {% endif %}min(first_pixel + {{ p * lanes }}u, params.pixels - 1u);
     let x{{ p }} = pixel{{ p }} * params.in_quads;
 //% endfor
 {{ tile.places(1, 4 * in_quads, out_quads, lanes) }}
@@ -25,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let a{{ p }}_{{ i }} = textureLoad(x, texel(x{{ p }} + q + {{ i }}u));
 //% endfor
 //% endfor
-        let row = q * 4u * params.out_quads;
+        let row = ({% if planes %}group.z * params.in_channels + {% endif %}q * 4u) * params.out_quads;
 {{ tile.multiply("row", pixels, 1, 1, 4 * in_quads, out_quads, lanes, false) }}
     }
 {{ tile.store(pixels, out_quads) }}

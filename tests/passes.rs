@@ -415,7 +415,7 @@ fn filters_are_transformed_where_a_card_gains_from_it() {
     let cache = FoldCache::default();
     let pass = |class, graph: Graph| winograd(graph, &DeviceTraits::portable(class), &cache, &|_, _| None).unwrap();
     for (class, graph, why) in [
-        (DeviceClass::Cpu, graph(14, 256, true), "a processor"),
+        (DeviceClass::Cpu, graph(14, 256, true), "subgroup"),
         (DeviceClass::Discrete, graph(14, 256, false), "its filters are computed"),
         (DeviceClass::Discrete, graph(112, 32, true), "million multiply-adds"),
     ] {

@@ -254,7 +254,7 @@ fn convolutions_are_measured_in_both_forms_and_plans_follow_the_verdict() {
     assert!(found.milliseconds > 0.0 && found.winograd_milliseconds > 0.0, "{found:?}");
     assert_eq!(found.winograd, found.winograd_milliseconds < 0.97 * found.milliseconds);
     assert_eq!((&found.kernel, found.checked_against), (&kernels.kernel, CheckedAgainst::Reference));
-    assert_eq!(kernel(&measured) == "conv_winograd", found.winograd);
+    assert_eq!(kernel(&measured).starts_with("conv_winograd"), found.winograd);
     // Nothing is measured twice.
     let bytes = std::fs::read(&file).unwrap();
     assert_eq!(kernel(&compile(Tuning::On, true)), kernel(&measured));
@@ -275,7 +275,7 @@ fn convolutions_are_measured_in_both_forms_and_plans_follow_the_verdict() {
     let refused = &plain.report().refused[0].what;
     assert!(refused.contains("50% slower (measured 3.000 ms"), "{refused}");
     let other = verdict(true, [3.0, 2.0]);
-    assert_eq!(kernel(&other), "conv_winograd");
+    assert!(kernel(&other).starts_with("conv_winograd"));
     let applied = &other.report().applied[0].what;
     assert!(applied.contains("50% faster (measured 2.000 ms"), "{applied}");
     let x = BTreeMap::from([("x".to_string(), Tensor::from_fn([1, 15, 18, 16], |i| (i as f32 * 0.3).cos()))]);

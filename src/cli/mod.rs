@@ -98,8 +98,8 @@ struct Stored {
     /// is beyond 65504 becomes infinite. Inputs, outputs and arithmetic are f32.
     #[arg(long, value_enum, default_value_t = Dtype::F32, value_name = "DTYPE")]
     dtype: Dtype,
-    /// Compute 3x3 convolutions of many channels by Winograd's algorithm F(2x2, 3x3) where a GPU should gain from it, or with --tuning
-    /// was measured to: 2.25 times fewer multiplications, other roundings, and NaN where an input is infinite. Filters that are trained stay as they are.
+    /// Compute 3x3 convolutions of many channels by Winograd's algorithm F(2x2, 3x3) where the device should gain from it, or with
+    /// --tuning was measured to: 2.25 times fewer multiplications, other roundings, and NaN where an input is infinite. Filters that are trained stay as they are.
     #[arg(long)]
     winograd: bool,
 }

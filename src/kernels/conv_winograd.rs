@@ -1,13 +1,13 @@
 //! `conv_winograd`: a 3x3 convolution on transformed filters: tiles of the input transformed, 16 products, and their results
 //! transformed back.
 
-use super::epilogue::epilogue_bindings;
+use super::epilogue::{bindings_as, epilogue_bindings};
 use super::gemm::Product;
 use super::layout::count;
 use super::window::window_fits;
 use super::{
-    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Kernel, Launch, Operand, Refusal, Shader, forms, linear,
-    params, pointwise,
+    Binding, Case, DeviceClass, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader,
+    conv_winograd_lane, forms, linear, params, pointwise,
 };
 use crate::ops::{ConvSite, Op, Winograd};
 use crate::tensor::{AxisWindow, TensorType};
@@ -43,7 +43,7 @@ const MACS_PER_DISPATCH: f64 = 16e6;
 /// their tiles are chosen by.
 pub fn pays(case: &Case<'_>, traits: &DeviceTraits) -> Result<(), Refusal> {
     if traits.class == DeviceClass::Cpu {
-        return Refusal::because("a processor has no kernel for its products that reads images");
+        return conv_winograd_lane::pays(case, traits);
     }
     accepts(case, traits)?;
     let site = site(case)?;
@@ -64,18 +64,29 @@ pub fn pays(case: &Case<'_>, traits: &DeviceTraits) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn site(case: &Case<'_>) -> Result<ConvSite, Refusal> {
+pub(super) fn site(case: &Case<'_>) -> Result<ConvSite, Refusal> {
     let Op::Winograd(op) = case.op else { return Refusal::because("takes convolutions on transformed filters") };
     op.site(case.inputs).map_err(|error| Refusal(error.to_string()))
 }
 
 /// The products of a plane each: tiles by output channels.
-fn product(site: &ConvSite) -> Product {
+pub(super) fn product(site: &ConvSite) -> Product {
     let [down, across] = Winograd::tiles(site);
     Product { groups: PLANES, rows: site.batch * down * across, reduction: site.in_channels, ..Product::of(site) }
 }
 
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
+    launch(KERNEL.stem, case, traits, |product, operands| pointwise::batched(product, operands, traits))
+}
+
+/// The launch whose stages have the shader `stem`, with what computes the products in between. Lanes read through images.
+pub(super) fn launch(
+    stem: &'static str,
+    case: &Case<'_>,
+    traits: &DeviceTraits,
+    products: impl Fn(&Product, [Operand; 3]) -> Result<Dispatch, Refusal>,
+) -> Result<Launch, Refusal> {
+    let lane = stem != KERNEL.stem;
     case.fits(traits)?;
     let site = site(case)?;
     let axes = site.axes3();
@@ -105,17 +116,21 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
                 height_before: count(map(&height).1)?,
                 width_before: count(map(&width).1)?,
             };
+            let read = if lane { Form::Image } else { read };
             let mut bindings = vec![Binding::new("x", x, read), Binding::new("y", y, write)];
-            let mut shader = Shader::new(KERNEL.stem, Params::WGSL).with("stage", stage).with("T", element);
+            let mut shader = Shader::new(stem, Params::WGSL).with("stage", stage).with("T", element);
             if stage == "output" {
-                bindings.extend(epilogue_bindings(&conv.epilogue, case.inputs, 2, vectors));
+                bindings.extend(match lane {
+                    true => bindings_as(&conv.epilogue, 2, |_| Form::Image),
+                    false => epilogue_bindings(&conv.epilogue, case.inputs, 2, vectors),
+                });
                 shader = shader.with_epilogue(&conv.epilogue, case.inputs, 2);
             }
             Ok(Dispatch { shader, bindings, params: params.words(), workgroups })
         };
     let [tiles, sums] = [Operand::Scratch(0), Operand::Scratch(1)];
     let first = stage("input", [Operand::Input(0), tiles], site.in_channels, &input)?;
-    let products = pointwise::batched(&product, [tiles, Operand::Input(1), sums], traits)?;
+    let products = products(&product, [tiles, Operand::Input(1), sums])?;
     let last = stage("output", [sums, Operand::Output(0)], site.out_channels, &output)?;
     Ok(Launch {
         dispatches: vec![first, products, last],
@@ -161,6 +176,5 @@ mod tests {
         assert!(why(card, 112, 32).unwrap().contains("million"));
         assert!(why(card, 7, 512).unwrap().contains("million"));
         assert!(why(card, 224, 256).unwrap().contains("binds"));
-        assert!(why(DeviceClass::Cpu, 56, 128).unwrap().contains("processor"));
     }
 }

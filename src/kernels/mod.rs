@@ -19,6 +19,7 @@ mod conv_transpose;
 mod conv_transpose_gemm;
 mod conv_transpose_lane;
 mod conv_winograd;
+mod conv_winograd_lane;
 mod copy;
 mod dense_lane;
 mod dense_rows;

@@ -1,8 +1,10 @@
 //! `pointwise_lane`: a window of one tap, or a dense layer, as a matrix product on a processor.
 
-use super::lane::{Rounds, TEXEL, images_fit, lane_bindings, lanes, tile};
+use super::gemm::Product;
+use super::lane::{Rounds, TEXEL, Tile, images_fit, lane_bindings, lanes, tile};
+use super::layout::count;
 use super::{Binding, Case, DeviceTraits, Dispatch, Form, Kernel, Launch, Operand, Refusal, Shader, params};
-use crate::ops::{Conv, ConvSite, Filters, Op};
+use crate::ops::{Conv, ConvSite, Epilogue, Filters, Op};
 
 params! {
     /// Parameters of `pointwise_lane` and `dense_lane`; channels in quads of four.
@@ -15,20 +17,51 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "pointwise_lane", accepts };
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     let lanes = lanes(traits)?;
     let (conv, site) = resolve(case)?;
-    let (in_quads, out_quads) = (site.in_channels / 4, site.out_channels / 4);
+    let (shader, tile) = tiled([1, site.pixels(), site.in_channels / 4, site.out_channels / 4], lanes as usize);
+    launch(shader, [tile.pixels * lanes as usize, tile.quads], case, conv, &site, traits)
+}
+
+/// The shader for some products of pixels, and channels in quads, with its tile.
+fn tiled([planes, pixels, in_quads, out_quads]: [usize; 4], lanes: usize) -> (Shader, Tile) {
     let step = if in_quads.is_multiple_of(2) { 2 } else { 1 };
     let tile = tile(
         &Rounds { count: in_quads / step, rows: 4 * step },
-        lanes as usize,
-        |tile| site.pixels().div_ceil(tile.pixels * lanes as usize) * out_quads.div_ceil(tile.quads),
+        lanes,
+        |tile| planes * pixels.div_ceil(tile.pixels * lanes) * out_quads.div_ceil(tile.quads),
         |tile| tile.pixels * step * TEXEL,
     );
     let shader = Shader::new(KERNEL.stem, Params::WGSL)
         .with("lanes", lanes)
         .with("pixels", tile.pixels)
         .with("out_quads", tile.quads)
-        .with("in_quads", step);
-    launch(shader, [tile.pixels * lanes as usize, tile.quads], case, conv, &site, traits)
+        .with("in_quads", step)
+        .with("planes", planes > 1);
+    (shader, tile)
+}
+
+/// The dispatch for products that lie behind each other: `[groups, rows, reduction]` by `[groups, reduction, columns]`, into
+/// `[groups, rows, columns]`, all of whole vectors.
+pub(super) fn batched(product: &Product, operands: [Operand; 3], traits: &DeviceTraits) -> Result<Dispatch, Refusal> {
+    let lanes = lanes(traits)? as usize;
+    let &Product { groups, rows, reduction, columns, .. } = product;
+    let (shader, tile) = tiled([groups, rows, reduction / 4, columns / 4], lanes);
+    let out_tiles = (columns / 4).div_ceil(tile.quads);
+    let workgroups = traits.fold((rows.div_ceil(tile.pixels * lanes) * out_tiles) as u64);
+    let Some([x, y, 1]) = workgroups.filter(|_| groups <= traits.max_workgroups as usize) else {
+        return Refusal::because(format!("{groups} products of {rows} rows are more than one dispatch can count"));
+    };
+    let [a, b, sums] = operands;
+    let params = Params {
+        pixels: count(rows)?,
+        in_quads: count(reduction / 4)?,
+        in_channels: count(reduction)?,
+        out_quads: count(columns / 4)?,
+        out_tiles: count(out_tiles)?,
+    };
+    let mut bindings = vec![Binding::new("x", a, Form::Image), Binding::new("w", b, Form::Image)];
+    bindings.push(Binding::new("y", sums, Form::WriteVec4));
+    let shader = shader.with_epilogue(&Epilogue::default(), &[], 0);
+    Ok(Dispatch { shader, bindings, params: params.words(), workgroups: [x, y, groups as u32] })
 }
 
 /// The convolution as a matrix product of whole vectors.

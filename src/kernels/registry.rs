@@ -3,11 +3,11 @@
 use super::{
     DeviceClass, DeviceTraits, Kernel, batch_norm, binary, chain, concat, conv_direct, conv_few, conv_gemm,
     conv_generic, conv_grad_filter, conv_grad_filter_gemm, conv_grad_filter_lane, conv_lane, conv_transpose,
-    conv_transpose_gemm, conv_transpose_lane, conv_winograd, dense_lane, dense_rows, depthwise, depthwise_grad_filter,
-    depthwise_lane, depthwise_transpose, expand, gather, inverted_residual, matmul, matmul_tile, moments, normalize,
-    pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce, resize, resize_grad,
-    select, separable, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax, squeeze_excite, transpose,
-    transpose_block, transpose_tile, unary, unary_grad, update,
+    conv_transpose_gemm, conv_transpose_lane, conv_winograd, conv_winograd_lane, dense_lane, dense_rows, depthwise,
+    depthwise_grad_filter, depthwise_lane, depthwise_transpose, expand, gather, inverted_residual, matmul, matmul_tile,
+    moments, normalize, pad, pad_grad, pointwise, pointwise_lane, pool, pool_grad, pool_grad_cells, random, reduce,
+    resize, resize_grad, select, separable, shared_depthwise, shared_depthwise_lane, slice, slice_grad, softmax,
+    squeeze_excite, transpose, transpose_block, transpose_tile, unary, unary_grad, update,
 };
 use crate::ops::Op;
 
@@ -65,6 +65,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("conv_lane", include_str!("../../shaders/conv_lane.wgsl")),
     ("conv_transpose_lane", include_str!("../../shaders/conv_transpose_lane.wgsl")),
     ("conv_winograd", include_str!("../../shaders/conv_winograd.wgsl")),
+    ("conv_winograd_lane", include_str!("../../shaders/conv_winograd_lane.wgsl")),
     ("conv_few", include_str!("../../shaders/conv_few.wgsl")),
     ("conv_direct", include_str!("../../shaders/conv_direct.wgsl")),
     ("dense_rows", include_str!("../../shaders/dense_rows.wgsl")),
@@ -143,7 +144,7 @@ pub fn candidates(op: &Op) -> &'static [Kernel] {
         Op::Separable(_) => &[separable::KERNEL],
         Op::InvertedResidual(_) => &[inverted_residual::KERNEL],
         Op::SqueezeExcite(_) => &[squeeze_excite::KERNEL],
-        Op::Winograd(_) => &[conv_winograd::KERNEL],
+        Op::Winograd(_) => &[conv_winograd_lane::KERNEL, conv_winograd::KERNEL],
         Op::Unary(_) => &[unary::KERNEL],
         Op::UnaryGrad(_) => &[unary_grad::KERNEL],
         Op::ConvGradFilter(_) => &[

@@ -39,7 +39,7 @@ pub struct Options {
     pub tuning_file: Option<PathBuf>,
     /// How weights and intermediate values are stored on a GPU; inputs, outputs and arithmetic are `f32` either way.
     pub precision: Precision,
-    /// Compute 3x3 convolutions by Winograd's F(2x2, 3x3) where a GPU should take less time for it: fewer multiplications,
+    /// Compute 3x3 convolutions by Winograd's F(2x2, 3x3) where the device should take less time for it: fewer multiplications,
     /// with roundings of their own ([`crate::ops::Winograd`]). For weights that are known when a graph is compiled. An estimate says
     /// where that is, or, with [`Options::tuning`], what was measured.
     pub winograd: bool,
