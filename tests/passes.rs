@@ -97,6 +97,40 @@ fn zero_padding_becomes_the_convolutions_own() {
 }
 
 #[test]
+fn padding_that_never_is_the_largest_becomes_the_pools_own() {
+    let pool = |size: [usize; 2]| Pool {
+        kind: PoolKind::Max,
+        size: size.to_vec(),
+        window: Window { stride: vec![2, 2], ..Window::unit(2) },
+    };
+    // As Keras writes ResNet: rectified, padded with zeros, the largest of 3 by 3.
+    let graph = |rectified: bool, value: f32, before: usize| {
+        let mut graph = Graph::new();
+        let mut x = graph.input("x", TensorType::f32([1, 8, 5, 3]));
+        if rectified {
+            x = relu(&mut graph, x);
+        }
+        let pads = vec![(0, 0), (before, 1), (1, 1), (0, 0)];
+        let padded = graph.node("pad", Pad { pads, mode: PadMode::Constant(value) }, &[x]).unwrap();
+        let y = graph.node("pool", pool([3, 3]), &[padded]).unwrap();
+        graph.output("y", y);
+        graph
+    };
+    for (rectified, value, before, folded) in [
+        (true, 0.0, 1, true),
+        (true, -3.0, 1, true),
+        (false, f32::NEG_INFINITY, 1, true),
+        (false, 0.0, 1, false),
+        (true, 0.5, 1, false),
+        (true, 0.0, 4, false),
+    ] {
+        let (ops, report) = check(graph(rectified, value, before), Accuracy::Exact);
+        assert_eq!(!ops.contains(&"Pad".to_string()), folded, "{ops:?} {report:?}");
+        assert_eq!(report.refused.is_empty(), folded, "{report:?}");
+    }
+}
+
+#[test]
 fn transposes_around_channels_first_convolutions_cancel() {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([2, 3, 8, 7]));
