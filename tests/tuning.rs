@@ -298,6 +298,24 @@ fn convolutions_are_measured_in_both_forms_and_plans_follow_the_verdict() {
 }
 
 #[test]
+fn only_filters_that_are_known_are_measured_transformed() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 15, 18, 16]));
+    let given = graph.input("w", TensorType::f32([3, 3, 16, 16]));
+    let known = graph.constant("k", Tensor::from_fn([3, 3, 16, 16], |i| (i as f32 * 0.7).sin()));
+    for (name, filters) in [("computed", given), ("known", known)] {
+        let y = graph.node(name, Conv::new(Window::unit(2), 1), &[x, filters]).unwrap();
+        graph.output(name, y);
+    }
+    let options = Options { winograd: true, ..Options::default() };
+    let mut table = TuningTable::new(&gpu());
+    // Both are one case.
+    assert_eq!(tune(&graph, &gpu(), &mut table, &options).unwrap(), 1);
+    assert_eq!(table.form(&graph, &graph.nodes()[0]).unwrap().node, "known");
+    assert_eq!(tune(&graph, &gpu(), &mut table, &options).unwrap(), 0);
+}
+
+#[test]
 fn transformed_filters_that_are_wrong_are_kept_away_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("table.json");

@@ -90,7 +90,8 @@ impl Executable {
         self.device.wait()
     }
 
-    /// Reads the outputs of the last run back.
+    /// Reads back the outputs that the last [`Executable::execute`] left. What [`Executable::run`] returns need not be in those buffers, and
+    /// may have overwritten what was.
     ///
     /// # Errors
     /// [`GpuError::Readback`] when the buffers cannot be mapped.

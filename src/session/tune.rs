@@ -38,20 +38,27 @@ const WORTH_IT: f64 = 0.97;
 /// when the reference does not take a node's inputs.
 pub fn tune(graph: &Graph, device: &Device, table: &mut TuningTable, options: &Options) -> Result<usize, SessionError> {
     let transformable = if options.winograd { transformable(graph, device)? } else { BTreeSet::new() };
-    let mut seen = BTreeSet::new();
-    let mut missing = Vec::new();
+    let mut missing: Vec<(&Node, Work)> = Vec::new();
     for node in graph.nodes() {
         let case = case_name(graph, node);
         let usable = accepting(graph, node, device);
         let usable = usable.into_iter().filter(|kernel| !table.is_quarantined(&case, kernel.stem)).collect();
         let mut usable = table.order(graph, node, usable);
-        let transformed = transformable.contains(&case) && !table.knows_form(&case) && !usable.is_empty();
+        // Another node of the case may have filters that are computed, which are never transformed.
+        let known = node.inputs.get(1).is_some_and(|&filters| graph.as_constant(filters).is_some());
+        let transformed = known && transformable.contains(&case) && !table.knows_form(&case) && !usable.is_empty();
         if usable.len() > 1 && table.knows(&case) {
             // Its choice is all that the other form has to be held against.
             usable.truncate(1);
         }
-        if (usable.len() > 1 || transformed) && seen.insert(case.clone()) {
-            missing.push((node, Work { case, kernels: usable, transformed }));
+        if usable.len() < 2 && !transformed {
+            continue;
+        }
+        let work = Work { case, kernels: usable, transformed };
+        match missing.iter_mut().find(|(_, other)| other.case == work.case) {
+            Some((_, other)) if other.transformed >= transformed => {}
+            Some(other) => *other = (node, work),
+            None => missing.push((node, work)),
         }
     }
     let total = missing.len();
