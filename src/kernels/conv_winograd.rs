@@ -139,15 +139,23 @@ pub(super) fn launch(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::kernels::check::launches;
     use crate::ops::Conv;
     use crate::tensor::{Padding, Window};
 
-    fn op() -> Op {
+    pub(in crate::kernels) fn op() -> Op {
         let window = Window { padding: Padding::Same, ..Window::unit(2) };
         Winograd { conv: Conv::new(window, 1) }.into()
+    }
+
+    /// Why a device gains nothing for a map of `side` by `side`, if so.
+    pub(in crate::kernels) fn why(traits: &DeviceTraits, side: usize, channels: usize) -> Option<String> {
+        let inputs = [[1, side, side, channels], [4, 4, channels, channels]].map(TensorType::f32);
+        let op = op();
+        let outputs = op.spec().infer(&inputs).unwrap();
+        pays(&Case { op: &op, inputs: &inputs, outputs: &outputs }, traits).err().map(|why| why.0)
     }
 
     #[test]
@@ -162,13 +170,7 @@ mod tests {
 
     #[test]
     fn it_pays_where_products_are_large_and_a_device_has_caches_for_tiles() {
-        let why = |class, side: usize, channels: usize| {
-            let inputs = [[1, side, side, channels], [4, 4, channels, channels]].map(TensorType::f32);
-            let op = op();
-            let outputs = op.spec().infer(&inputs).unwrap();
-            let case = Case { op: &op, inputs: &inputs, outputs: &outputs };
-            pays(&case, &DeviceTraits::portable(class)).err().map(|why| why.0)
-        };
+        let why = |class, side, channels| why(&DeviceTraits::portable(class), side, channels);
         let card = DeviceClass::Discrete;
         for (side, channels) in [(112, 128), (56, 128), (56, 256), (28, 256)] {
             assert_eq!(why(card, side, channels), None, "{side} {channels}");

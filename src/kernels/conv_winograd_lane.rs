@@ -57,15 +57,9 @@ fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::DeviceClass;
     use crate::kernels::check::launches_on;
-    use crate::kernels::{DeviceClass, winograd_pays};
-    use crate::ops::{Conv, Winograd};
-    use crate::tensor::{Padding, TensorType, Window};
-
-    fn op() -> Op {
-        let window = Window { padding: Padding::Same, ..Window::unit(2) };
-        Winograd { conv: Conv::new(window, 1) }.into()
-    }
+    use crate::kernels::conv_winograd::tests::{op, why};
 
     #[test]
     fn products_lie_behind_each_other_in_one_grid() {
@@ -81,12 +75,6 @@ mod tests {
 
     #[test]
     fn it_pays_on_processors_where_channels_are_many_and_tiles_fill_workgroups() {
-        let why = |traits: &DeviceTraits, side: usize, channels: usize| {
-            let inputs = [[1, side, side, channels], [4, 4, channels, channels]].map(TensorType::f32);
-            let op = op();
-            let outputs = op.spec().infer(&inputs).unwrap();
-            winograd_pays(&Case { op: &op, inputs: &inputs, outputs: &outputs }, traits).err().map(|why| why.0)
-        };
         let lavapipe = DeviceTraits::lavapipe();
         for (side, channels) in [(28, 128), (14, 256), (7, 512)] {
             assert_eq!(why(&lavapipe, side, channels), None, "{side} {channels}");
