@@ -184,7 +184,7 @@ impl fmt::Display for SuiteReport {
         if let Some(peak) = &self.peak {
             writeln!(
                 f,
-                "peak {} GFLOP/s of multiply-adds, copies {} GB/s (reading a {})",
+                "peak {} GFLOP/s of multiply-adds, copies {} GB/s (reading {}s)",
                 short(peak.gflops),
                 short(peak.gigabytes_per_second),
                 peak.copy_reads
