@@ -1,11 +1,13 @@
 //! `--profile`: time, work and rates of every step.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::Failure;
 use crate::session::Compiled;
+use crate::tensor::Tensor;
 
 /// One row of a profile.
 #[derive(Debug, Serialize)]
@@ -19,9 +21,12 @@ pub(super) struct Row {
     gigabytes_per_second: f64,
 }
 
-/// Profiles one run on what was uploaded last.
-pub(super) fn profile(compiled: &Compiled) -> Result<Vec<Row>, Failure> {
+/// Profiles one run on `inputs`.
+pub(super) fn profile(compiled: &Compiled, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Row>, Failure> {
     let executable = compiled.executable()?;
+    let ports = executable.plan().inputs.iter();
+    let given: Vec<Tensor> = ports.filter_map(|port| inputs.get(&port.name).cloned()).collect();
+    executable.upload(&given)?;
     let times = executable.profile()?;
     let rows = executable.plan().steps.iter().zip(times).map(|(step, nanoseconds)| {
         let rate = |amount: u64| if nanoseconds > 0.0 { amount as f64 / nanoseconds } else { 0.0 };

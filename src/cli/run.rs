@@ -114,7 +114,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let rows = if args.profile {
         let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();
-        let rows = profile::profile(session.compile(&types)?.as_ref())?;
+        let rows = profile::profile(session.compile(&types)?.as_ref(), &inputs)?;
         write!(text, "\n{}", profile::table(&rows)?)?;
         Some(rows)
     } else {
