@@ -3,10 +3,10 @@
 mod program;
 mod shared_data;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wgconv::graph::Graph;
-use wgconv::kernels::{DeviceClass, DeviceTraits, preferred};
+use wgconv::kernels::{DeviceClass, DeviceTraits, Operand, preferred};
 use wgconv::ops::{Binary, BinaryFn, Unary, UnaryFn};
 use wgconv::passes::{FoldCache, optimize};
 use wgconv::plan::{Action, BufferRef, Image, Plan, Resource, padded, plan_stored};
@@ -83,6 +83,22 @@ fn networks_stay_within_the_class_of_what_they_store() {
     }
 }
 
+/// Bytes of the scratch memory of the step that has most.
+fn largest_scratch(plan: &Plan) -> u64 {
+    let of_step = |actions: &[Action]| {
+        let dispatches = actions.iter().filter_map(|action| match action {
+            Action::Dispatch { dispatch, resources } => Some(dispatch.bindings.iter().zip(resources)),
+            _ => None,
+        });
+        let slots = dispatches.flatten().filter_map(|(binding, resource)| match (binding.operand, resource) {
+            (Operand::Scratch(_), Resource::Buffer(BufferRef::Slot(slot))) => Some(*slot),
+            _ => None,
+        });
+        slots.collect::<BTreeSet<_>>().into_iter().map(|slot| plan.slots[slot].bytes).sum()
+    };
+    plan.steps.iter().map(|step| of_step(&step.actions)).max().unwrap_or(0)
+}
+
 #[test]
 fn memory_is_halved_and_every_binding_takes_what_its_buffer_stores() {
     for entry in zoo::ENTRIES {
@@ -93,8 +109,9 @@ fn memory_is_halved_and_every_binding_takes_what_its_buffer_stores() {
             // The question's shared filter is bound as uniform, and its network is a handful of small buffers.
             if entry.name != "separable_question" {
                 assert!(half.constant_bytes() as f64 <= 0.501 * full.constant_bytes() as f64, "{}", entry.name);
-                // Partial sums stay f32.
-                assert!(half.buffer_bytes() as f64 <= 0.6 * full.buffer_bytes() as f64, "{}", entry.name);
+                // Partial sums stay f32, and so do a few values that must be exact.
+                let most = full.buffer_bytes() * 11 / 20 + largest_scratch(&half) / 2;
+                assert!(half.buffer_bytes() <= most, "{}: {} of {most}", entry.name, half.buffer_bytes());
                 // The input is read as an image of its own, in the f32 that it is given in.
                 let own: u64 = half.images.iter().filter(|i| i.precision == Precision::F32).map(Image::bytes).sum();
                 assert!(half.image_bytes() - own <= full.image_bytes() / 2, "{}", entry.name);
