@@ -114,7 +114,7 @@ pub fn bench_model(
     };
     let mut phases: [Vec<f64>; 3] = Default::default();
     if let Ok(executable) = compiled.executable() {
-        let ordered: Vec<Tensor> = inputs_in_order(session, inputs);
+        let ordered = compiled.ordered(inputs)?;
         for _ in 0..runs {
             phases[0].push(timed(&mut || Ok(executable.upload(&ordered)?))?);
             phases[1].push(timed(&mut || Ok(executable.execute()?))?);
@@ -157,11 +157,6 @@ pub fn bench_model(
         cpu_ms_per_run,
         process: process_use(),
     })
-}
-
-fn inputs_in_order(session: &Session, inputs: &BTreeMap<String, Tensor>) -> Vec<Tensor> {
-    let graph = session.graph();
-    graph.inputs().iter().filter_map(|&id| inputs.get(&graph.value(id).name).cloned()).collect()
 }
 
 impl fmt::Display for ModelBench {

@@ -34,8 +34,8 @@ pub fn bench_models(
         ready.run()?;
         let compiled = match &ready {
             Ready::Inference { compiled, inputs } => {
-                // Networks have one input each, which is what the stopwatch times.
-                compiled.executable()?.upload(&inputs.values().cloned().collect::<Vec<_>>())?;
+                // What the stopwatch times reads them.
+                compiled.executable()?.upload(&compiled.ordered(inputs)?)?;
                 Some(compiled.clone())
             }
             Ready::Training { .. } => None,

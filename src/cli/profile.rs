@@ -24,9 +24,7 @@ pub(super) struct Row {
 /// Profiles one run on `inputs`.
 pub(super) fn profile(compiled: &Compiled, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Row>, Failure> {
     let executable = compiled.executable()?;
-    let ports = executable.plan().inputs.iter();
-    let given: Vec<Tensor> = ports.filter_map(|port| inputs.get(&port.name).cloned()).collect();
-    executable.upload(&given)?;
+    executable.upload(&compiled.ordered(inputs)?)?;
     let times = executable.profile()?;
     let rows = executable.plan().steps.iter().zip(times).map(|(step, nanoseconds)| {
         let rate = |amount: u64| if nanoseconds > 0.0 { amount as f64 / nanoseconds } else { 0.0 };

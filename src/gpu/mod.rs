@@ -1,6 +1,7 @@
 //! Everything that speaks to wgpu: devices, pipelines, buffers, runs and profiles. No other room names it.
 
 mod cache;
+mod check;
 mod device;
 mod driver_cache;
 mod executable;

@@ -93,23 +93,20 @@ impl Executable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{Device, ShaderChecks, SharedWeights};
-    use crate::graph::Graph;
-    use crate::kernels::preferred;
+    use crate::gpu::check::executable;
+    use crate::gpu::{Device, ShaderChecks};
     use crate::ops::Transpose;
-    use crate::plan::plan;
 
     #[test]
     fn overlapping_runs_on_lavapipe_have_ports_of_their_own() {
         let Ok(device) = pollster::block_on(Device::request("llvmpipe", ShaderChecks::Off)) else {
             return eprintln!("skipped: there is no llvmpipe");
         };
-        let mut graph = Graph::new();
-        let x = graph.input("x", TensorType::f32([13, 31]));
-        let y = graph.node("y", Transpose { perm: vec![1, 0] }, &[x]).unwrap();
-        graph.output("y", y);
-        let planned = Arc::new(plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits())).unwrap());
-        let executable = Executable::compile(&device, planned, &SharedWeights::default(), &|_, _| {}).unwrap();
+        let executable = executable(&device, |graph| {
+            let x = graph.input("x", TensorType::f32([13, 31]));
+            let y = graph.node("y", Transpose { perm: vec![1, 0] }, &[x]).unwrap();
+            graph.output("y", y);
+        });
         let free = || lock(&executable.staging.ports).len();
         let x = |start: usize| Tensor::from_fn([13, 31], |i| (start + i) as f32);
         let y = |start: usize| Tensor::from_fn([31, 13], |i| (start + i % 13 * 31 + i / 13) as f32);

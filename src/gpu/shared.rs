@@ -138,15 +138,11 @@ impl Device {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::gpu::executable::{Bound, BoundAction, Executable};
-    use crate::gpu::{ShaderChecks, SharedWeights};
-    use crate::graph::Graph;
-    use crate::kernels::preferred;
+    use crate::gpu::ShaderChecks;
+    use crate::gpu::check::executable;
+    use crate::gpu::executable::{Bound, BoundAction};
     use crate::ops::Conv;
-    use crate::plan::plan;
     use crate::tensor::{Tensor, TensorType, Window as Taps};
 
     #[test]
@@ -154,16 +150,15 @@ mod tests {
         let Ok(device) = pollster::block_on(Device::request("llvmpipe", ShaderChecks::Off)) else {
             return eprintln!("skipped: there is no llvmpipe");
         };
-        let mut graph = Graph::new();
-        let mut last = graph.input("x", TensorType::f32([1, 31, 43, 8]));
-        for (name, weight) in [("a", 0.5), ("b", 0.25), ("c", -1.0)] {
-            let w = graph.constant(name, Tensor::full([1, 1, 8, 8], weight));
-            last = graph.node(name, Conv::new(Taps::unit(2), 1), &[last, w]).unwrap();
-        }
-        graph.output("y", last);
-        let planned = Arc::new(plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits())).unwrap());
-        assert_eq!(image_copies(&planned).count(), 3);
-        let executable = Executable::compile(&device, planned, &SharedWeights::default(), &|_, _| {}).unwrap();
+        let executable = executable(&device, |graph| {
+            let mut last = graph.input("x", TensorType::f32([1, 31, 43, 8]));
+            for (name, weight) in [("a", 0.5), ("b", 0.25), ("c", -1.0)] {
+                let w = graph.constant(name, Tensor::full([1, 1, 8, 8], weight));
+                last = graph.node(name, Conv::new(Taps::unit(2), 1), &[last, w]).unwrap();
+            }
+            graph.output("y", last);
+        });
+        assert_eq!(image_copies(executable.plan()).count(), 3);
         let copies = |bound: &Bound| {
             let copy = |action: &&BoundAction| matches!(action, BoundAction::CopyToImage { .. });
             bound.steps.iter().flatten().filter(copy).count()

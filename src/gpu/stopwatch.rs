@@ -129,14 +129,10 @@ impl Stopwatch<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::gpu::{Device, ShaderChecks, SharedWeights};
-    use crate::graph::Graph;
-    use crate::kernels::preferred;
+    use crate::gpu::check::executable;
+    use crate::gpu::{Device, ShaderChecks};
     use crate::ops::{Unary, UnaryFn};
-    use crate::plan::plan;
     use crate::tensor::TensorType;
 
     #[test]
@@ -144,13 +140,11 @@ mod tests {
         let Ok(device) = pollster::block_on(Device::request("", ShaderChecks::Off)) else {
             return eprintln!("skipped: there is no adapter");
         };
-        let mut graph = Graph::new();
-        let x = graph.input("x", TensorType::f32([3, 5]));
-        let y = graph.node("y", Unary { function: UnaryFn::Tanh }, &[x]).unwrap();
-        graph.output("y", y);
-        let planned = plan(&graph, device.traits(), |node, _| preferred(&node.op, device.traits())).unwrap();
-        let executable =
-            Executable::compile(&device, Arc::new(planned), &SharedWeights::default(), &|_, _| {}).unwrap();
+        let executable = executable(&device, |graph| {
+            let x = graph.input("x", TensorType::f32([3, 5]));
+            let y = graph.node("y", Unary { function: UnaryFn::Tanh }, &[x]).unwrap();
+            graph.output("y", y);
+        });
         let stopwatch = Stopwatch::new(&executable).unwrap();
         let runs: Vec<u32> = (0..20).map(|_| stopwatch.run().unwrap().runs).collect();
         assert_eq!(runs[0], 1);

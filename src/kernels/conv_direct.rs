@@ -35,6 +35,7 @@ const MOST_CHANNELS: usize = 4;
 const MOST_INPUTS: usize = 48;
 /// Vectors of output channels of one invocation.
 const OUTS: usize = 2;
+
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     case.fits(traits)?;
     let (conv, site) = strips::convolution(case)?;

@@ -34,6 +34,7 @@ pub(super) const KERNEL: Kernel = Kernel { stem: "conv_few", accepts };
 const MOST_OUTS: usize = 3;
 /// Vectors of inputs of a strip that registers hold.
 const MOST_INPUTS: usize = 12;
+
 fn accepts(case: &Case<'_>, traits: &DeviceTraits) -> Result<Launch, Refusal> {
     case.fits(traits)?;
     let (conv, site) = strips::convolution(case)?;

@@ -3,7 +3,7 @@
 use crate::error::{GraphError, ShapeError};
 use crate::graph::{Graph, Rewrite, Site, ValueId};
 use crate::ops::{Conv, Op, Pad, PadMode, Pool, PoolKind, UnaryFn};
-use crate::tensor::{AxisWindow, Padding, Window};
+use crate::tensor::{AxisWindow, Padding};
 
 /// Folds `Pad` into the `Conv` or the maximum pool that reads it.
 pub(super) struct FoldPadding;
@@ -14,12 +14,10 @@ impl Rewrite for FoldPadding {
     }
 
     fn visit(&self, site: &mut Site<'_>) -> Result<Option<ValueId>, GraphError> {
-        let window = match &site.node.op {
-            Op::Conv(conv) => &conv.window,
-            Op::Pool(Pool { kind: PoolKind::Max, window, .. }) => window,
-            _ => return Ok(None),
+        let mut op = site.node.op.clone();
+        let (Op::Conv(Conv { window, .. }) | Op::Pool(Pool { kind: PoolKind::Max, window, .. })) = &mut op else {
+            return Ok(None);
         };
-        let (op, window) = (site.node.op.clone(), window.clone());
         let wanted = |op: &Op| match op {
             Op::Pad(pad) => Some(pad.clone()),
             _ => None,
@@ -27,23 +25,21 @@ impl Rewrite for FoldPadding {
         let Some((pad, mut inputs)) = site.producer(site.inputs[0], wanted) else { return Ok(None) };
         let types: Vec<_> = site.inputs.iter().map(|&id| site.graph().ty(id).clone()).collect();
         let wrong = |source: ShapeError| GraphError::Node { node: site.node.name.clone(), source };
-        let axes = match &op {
-            Op::Conv(conv) => conv.site(&types).map_err(wrong)?.axes,
-            Op::Pool(pool) => pool.site(&types).map_err(wrong)?.axes[3 - window.axes()..].to_vec(),
+        let (axes, least) = match &site.node.op {
+            Op::Conv(conv) => (conv.site(&types).map_err(wrong)?.axes, None),
+            Op::Pool(pool) => {
+                let axes = pool.site(&types).map_err(wrong)?.axes;
+                (axes[axes.len() - window.axes()..].to_vec(), Some(least(site.graph(), inputs[0])))
+            }
             _ => return Ok(None),
         };
-        let padded = match own(&pad, &axes, matches!(op, Op::Pool(_)).then(|| least(site.graph(), inputs[0]))) {
-            Ok(pads) => Window { padding: Padding::Explicit(pads), ..window },
+        match own(&pad, &axes, least) {
+            Ok(pads) => window.padding = Padding::Explicit(pads),
             Err(why) => {
                 site.refused.push(why);
                 return Ok(None);
             }
-        };
-        let op: Op = match op {
-            Op::Conv(conv) => Conv { window: padded, ..conv }.into(),
-            Op::Pool(pool) => Pool { window: padded, ..pool }.into(),
-            _ => return Ok(None),
-        };
+        }
         inputs.extend_from_slice(&site.inputs[1..]);
         site.applied.push("padding made the window's own".into());
         site.emit(op, &inputs).map(Some)

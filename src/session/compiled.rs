@@ -114,7 +114,7 @@ impl Compiled {
     }
 
     /// The inputs in the order of the graph, checked.
-    pub(super) fn ordered(&self, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Tensor>, SessionError> {
+    pub(crate) fn ordered(&self, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Tensor>, SessionError> {
         cpu::check_inputs(&self.graph, inputs)?;
         let name = |id: &crate::graph::ValueId| &self.graph.value(*id).name;
         Ok(self.graph.inputs().iter().filter_map(|id| inputs.get(name(id)).cloned()).collect())
