@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use shared_data::{device, gpu};
 use wgconv::error::{GpuError, GraphError, PlanError, SessionError};
 use wgconv::gpu::wgpu::{Buffer, BufferDescriptor, BufferUsages};
+use wgconv::gpu::{Bound, Executable};
 use wgconv::graph::Graph;
 use wgconv::layers::{Dense, Input, IntoLayer, Model};
 use wgconv::ops::{Concat, Conv, Dim, Filters, Op, Pad, PadMode, Reshape, Unary, UnaryFn};
@@ -196,6 +197,13 @@ fn a_tolerance_that_is_no_number_lets_nothing_pass() {
     assert!(!not.pass && not.used() == f64::INFINITY, "{not}");
 }
 
+fn gpu_error(why: SessionError) -> GpuError {
+    match why {
+        SessionError::Gpu(why) => why,
+        other => panic!("{other}"),
+    }
+}
+
 #[test]
 fn a_lost_device_says_so_and_never_hangs() {
     let gpu = gpu();
@@ -209,10 +217,6 @@ fn a_lost_device_says_so_and_never_hangs() {
     let reading = executable.start(&bound, &[0]).unwrap();
     gpu.wgpu_device().destroy();
     let other = Session::new(tanh(&[4]), Device::Gpu(gpu.clone()), Options::default());
-    let gpu_error = |why: SessionError| match why {
-        SessionError::Gpu(why) => why,
-        other => panic!("{other}"),
-    };
     let errors = [
         reading.wait().unwrap_err(),
         executable.run_bound(&bound).unwrap_err(),
@@ -226,6 +230,40 @@ fn a_lost_device_says_so_and_never_hangs() {
     for why in errors {
         assert!(matches!(why, GpuError::Lost { .. }), "{why}");
         assert!(why.to_string().contains("open a new device"), "{why}");
+    }
+}
+
+#[test]
+fn whatever_comes_first_after_a_loss_says_so() {
+    type First = fn(&Session, &Executable, &Bound) -> Result<(), GpuError>;
+    fn ones() -> BTreeMap<String, Tensor> {
+        x(Tensor::full([3, 5], 1.0))
+    }
+    let firsts: [(&str, First); 9] = [
+        ("run", |session, _, _| session.run(&ones()).map(drop).map_err(gpu_error)),
+        ("run_async", |session, _, _| pollster::block_on(session.run_async(&ones())).map(drop).map_err(gpu_error)),
+        ("compile", |session, _, _| {
+            let other = BTreeMap::from([("x".to_string(), TensorType::f32([4, 5]))]);
+            session.compile(&other).map(drop).map_err(gpu_error)
+        }),
+        ("run_bound", |_, executable, bound| executable.run_bound(bound)),
+        ("start", |_, executable, bound| executable.start(bound, &[0])?.wait().map(drop)),
+        ("execute", |_, executable, _| executable.execute()),
+        ("upload", |_, executable, _| executable.upload(&[Tensor::full([3, 5], 1.0)])),
+        ("download", |_, executable, _| executable.download().map(drop)),
+        ("run_steps", |_, executable, _| executable.run_steps(|_, _, _| true)),
+    ];
+    for (name, first) in firsts {
+        let gpu = gpu();
+        let session = Session::new(tanh(&[3, 5]), Device::Gpu(gpu.clone()), Options::default());
+        session.run(&ones()).unwrap();
+        let compiled = session.compile(&BTreeMap::new()).unwrap();
+        let executable = compiled.executable().unwrap();
+        let buffer = |name: &str| gpu.tensor_buffer(name, &TensorType::f32([3, 5])).unwrap();
+        let bound = executable.bind(vec![buffer("x")], vec![buffer("y")]).unwrap();
+        gpu.wgpu_device().destroy();
+        let why = first(&session, executable, &bound).unwrap_err();
+        assert!(matches!(why, GpuError::Lost { .. }), "{name}: {why}");
     }
 }
 

@@ -360,6 +360,17 @@ fn the_command_writes_a_table_and_explain_shows_what_came_of_it() {
     assert!(code == Some(0) && said.contains("as tuned; the default is"), "{said}");
     let (_, said) = wgconv(&["explain", model, "--device", "gpu"]);
     assert!(!said.contains("as tuned"), "{said}");
+    // The steps of a tuned plan are checked, and no others.
+    let file = std::fs::read_dir(cache.join("tuning")).unwrap().next().unwrap().unwrap().path();
+    edit(&file, |table| {
+        let cases = table["cases"].as_object_mut().unwrap().values_mut();
+        cases.for_each(|case| case["kernel"] = json!("conv_generic"));
+    });
+    let (code, said) = wgconv(&["check", model, "--device", "gpu", "--tuning", "cached"]);
+    assert!(code == Some(0) && said.contains("within their accuracy classes"), "{said}");
+    let severe = ["--device", "gpu", "--tuning", "cached", "--tolerance-scale", "1e-30"];
+    let (code, said) = wgconv(&[&["check", model], &severe[..]].concat());
+    assert!(code == Some(1) && said.contains("by conv_generic leaves"), "{said}");
     let residual = ["zoo:resnet18?size=32", "--device", "gpu", "--winograd"];
     let (code, said) = wgconv(&[&["tune"], &residual[..]].concat());
     assert!(code == Some(0) && said.contains("(transformed "), "{said}");

@@ -1,7 +1,6 @@
 //! The suite `kernels`: every kernel that takes a layer, first held against the CPU reference, then timed in turns.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::layers::{LAYERS, Layer};
 use super::sampling::{Budget, alternate};
@@ -9,7 +8,7 @@ use super::suite::{Failure, Row, SuiteReport};
 use super::{Peak, chosen};
 use crate::cpu;
 use crate::error::{BenchError, GpuError};
-use crate::gpu::{Device, Executable, SharedWeights, Stopwatch};
+use crate::gpu::{Device, Executable, Stopwatch};
 use crate::graph::Graph;
 use crate::kernels::{Case, DeviceTraits, preferred};
 use crate::passes::{FoldCache, optimize, specialize, winograd};
@@ -113,15 +112,7 @@ fn validated(
     let accuracy = plan.steps.iter().map(|step| step.accuracy).fold(Accuracy::Exact, Accuracy::and);
     // Each step may err by its own tolerance.
     let steps = plan.steps.len() as f64;
-    let ran =
-        Executable::compile(device, Arc::new(plan), &SharedWeights::default(), &|_, _| {}).and_then(|executable| {
-            executable.poison()?;
-            // What is timed later reads it.
-            executable.upload(std::slice::from_ref(input))?;
-            let outputs = executable.run(std::slice::from_ref(input))?;
-            Ok((executable, outputs))
-        });
-    let (executable, outputs) = match ran {
+    let (executable, outputs) = match Executable::tried(device, plan, std::slice::from_ref(input)) {
         Ok(ran) => ran,
         Err(lost @ GpuError::Lost { .. }) => return Err(lost.into()),
         Err(why) => return Ok(Err(why.to_string())),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::inputs::{InputArgs, Ready};
 use super::source::ModelArg;
+use super::tuning::TuningArgs;
 use super::{Failure, OnDevice, Output, Stored, progress};
 use crate::session::{Device, Session};
 
@@ -19,6 +20,8 @@ pub(super) struct CheckArgs {
     device: OnDevice,
     #[command(flatten)]
     stored: Stored,
+    #[command(flatten)]
+    tuning: TuningArgs,
     /// Multiply every tolerance by this.
     #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = factor)]
     tolerance_scale: f64,
@@ -38,7 +41,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let Ready { graph, inputs, .. } = args.inputs.read(&args.model, &model, args.stored.precision())?.filled()?;
     // Comparing the reference with itself shows nothing.
     let device = args.device.open_gpu("steps are checked")?;
-    let session = Session::new(graph, Device::Gpu(device), args.stored.options());
+    let session = Session::new(graph, Device::Gpu(device), args.tuning.apply(args.stored.options()));
     let types = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.tensor_type())).collect();
     let compiled = session.compile(&types)?;
     let bar = progress::bar("checking steps");

@@ -264,10 +264,17 @@ impl Device {
         if let Some(reason) = lock(&self.shared.lost).clone() {
             return Err(GpuError::Lost { reason });
         }
-        match lock(&self.shared.failure).take() {
-            Some(what) => Err(GpuError::Validation { doing: "an earlier call".into(), what }),
-            None => Ok(()),
-        }
+        let failure = lock(&self.shared.failure).take();
+        failure
+            .map_or(Ok(()), |what| Err(self.explained(GpuError::Validation { doing: "an earlier call".into(), what })))
+    }
+
+    /// A failure, or the loss of the device that it comes from. wgpu tells of a loss when somebody polls after all work is over;
+    /// until then it calls whatever is used invalid.
+    pub(super) fn explained(&self, failure: GpuError) -> GpuError {
+        // What polling fails of is no better explanation.
+        let _ = self.shared.device.poll(wgpu::PollType::wait_indefinitely());
+        lock(&self.shared.lost).clone().map_or(failure, |reason| GpuError::Lost { reason })
     }
 
     /// Runs `work` and turns what wgpu reports meanwhile into an error.
@@ -280,10 +287,10 @@ impl Device {
         let invalid = pollster::block_on(validation.pop());
         self.check()?;
         if out_of_memory.is_some() {
-            return Err(GpuError::OutOfMemory { doing: doing.into() });
+            return Err(self.explained(GpuError::OutOfMemory { doing: doing.into() }));
         }
         match invalid {
-            Some(error) => Err(GpuError::Validation { doing: doing.into(), what: error.to_string() }),
+            Some(error) => Err(self.explained(GpuError::Validation { doing: doing.into(), what: error.to_string() })),
             None => Ok(result),
         }
     }

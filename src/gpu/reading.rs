@@ -190,7 +190,7 @@ impl Reading {
 
     fn collect(self, arrived: Result<(), String>) -> Result<Vec<Tensor>, GpuError> {
         self.device.check()?;
-        arrived.map_err(GpuError::Readback)?;
+        arrived.map_err(|what| self.device.explained(GpuError::Readback(what)))?;
         let buffer = match self.source {
             Source::Staged(buffer) => buffer,
             Source::InPlace(mut ports) => {
@@ -200,7 +200,8 @@ impl Reading {
             }
         };
         let tensors = {
-            let view = buffer.get_mapped_range(..).map_err(|e| GpuError::Readback(e.to_string()))?;
+            let unmapped = |e: wgpu::MapRangeError| self.device.explained(GpuError::Readback(e.to_string()));
+            let view = buffer.get_mapped_range(..).map_err(unmapped)?;
             let mut offset = 0;
             let parts = self.types.iter().map(|ty| {
                 let part = view.get(offset..offset + ty.bytes());

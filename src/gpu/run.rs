@@ -1,16 +1,25 @@
 //! Running a compiled plan: upload, work and readback of all outputs in one submission.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use super::device::Device;
 use super::executable::{Bound, BoundAction, Executable};
-use super::memory::copy_to_image;
+use super::memory::{SharedWeights, copy_to_image};
 use super::reading::Reading;
 use crate::error::GpuError;
-use crate::plan::stored;
+use crate::plan::{Plan, stored};
 use crate::tensor::{Precision, Tensor, TensorType};
 
 impl Executable {
+    /// Compiles a plan and runs it once, from outputs that start as NaN. What runs on the plan's own buffers later finds the inputs there.
+    pub(crate) fn tried(device: &Device, plan: Plan, inputs: &[Tensor]) -> Result<(Executable, Vec<Tensor>), GpuError> {
+        let executable = Executable::compile(device, Arc::new(plan), &SharedWeights::default(), &|_, _| {})?;
+        executable.poison()?;
+        executable.upload(inputs)?;
+        let outputs = executable.run(inputs)?;
+        Ok((executable, outputs))
+    }
+
     /// Uploads the inputs (in the plan's order), runs, and reads the outputs back. Several threads may do so at once: their runs
     /// follow each other on the device, and each waits for its own. What [`Executable::upload`] wrote may be overwritten.
     ///
@@ -20,7 +29,8 @@ impl Executable {
         self.begin(inputs)?.wait()
     }
 
-    /// As [`Executable::run`], without blocking the calling thread while the device works.
+    /// As [`Executable::run`], without blocking the calling thread while the device works. Drivers may block it while they take
+    /// the work in: lavapipe takes a second run only when the first is over.
     ///
     /// # Errors
     /// As [`Executable::run`].
@@ -158,7 +168,9 @@ impl Executable {
             let mut encoder = self.encoder();
             encode_bound(&mut encoder, bound);
             self.device.shared.queue.submit([encoder.finish()]);
-        })
+        })?;
+        // A lost device takes submissions without a word.
+        self.device.poll(wgpu::PollType::Poll)
     }
 
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
@@ -181,7 +193,7 @@ impl Device {
         self.check()?;
         match polled {
             Ok(_) | Err(wgpu::PollError::Timeout) => Ok(()),
-            Err(error) => Err(GpuError::Readback(error.to_string())),
+            Err(error) => Err(self.explained(GpuError::Readback(error.to_string()))),
         }
     }
 
@@ -205,7 +217,7 @@ impl Device {
             });
         })?;
         self.wait()?;
-        let wrong = |e: String| GpuError::Readback(e);
+        let wrong = |e: String| self.explained(GpuError::Readback(e));
         receive.recv().map_err(|e| wrong(e.to_string()))?.map_err(|e| wrong(e.to_string()))?;
         let view = staging.get_mapped_range(..).map_err(|e| wrong(e.to_string()))?;
         tensor(ty, precision, view.get(..))

@@ -69,9 +69,9 @@ impl Staging {
         for (tensor, _) in tensors {
             let data = elements(tensor)?;
             let range = offset..offset + data.len() as u64;
-            let mut view = staging
-                .get_mapped_range_mut(range)
-                .map_err(|e| GpuError::Validation { doing: "an upload".into(), what: e.to_string() })?;
+            let mut view = staging.get_mapped_range_mut(range).map_err(|e| {
+                device.explained(GpuError::Validation { doing: "an upload".into(), what: e.to_string() })
+            })?;
             view.copy_from_slice(data);
             offset += padded(&tensor.tensor_type());
         }

@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::tuning::{CheckedAgainst, Quarantined, TRANSFORMED, TunedCase, TunedForm, TuningTable, case_name, name_of};
 use super::{Options, Progress};
 use crate::error::{GpuError, GraphError, SessionError};
-use crate::gpu::{Device, Executable, SharedWeights, Stopwatch};
+use crate::gpu::{Device, Executable, Stopwatch};
 use crate::graph::{Graph, Node};
 use crate::kernels::{Case, Kernel, preferred};
 use crate::ops::Op;
@@ -249,15 +248,10 @@ fn measure(
     Ok(())
 }
 
-/// A way to compute a node, from outputs that start as NaN.
+/// A way to compute a node, and what it computes.
 fn run(way: &Way<'_>, device: &Device, given: &[Tensor]) -> Result<(Executable, Vec<Tensor>), SessionError> {
     let planned = plan(way.graph, device.traits(), |_, _| way.kernels.clone())?;
-    let executable = Executable::compile(device, Arc::new(planned), &SharedWeights::default(), &|_, _| {})?;
-    executable.poison()?;
-    // What is timed later reads it.
-    executable.upload(given)?;
-    let outputs = executable.run(given)?;
-    Ok((executable, outputs))
+    Ok(Executable::tried(device, planned, given)?)
 }
 
 /// Times candidates in turns; those that cannot win any more drop out.
