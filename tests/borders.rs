@@ -239,14 +239,13 @@ fn whatever_comes_first_after_a_loss_says_so() {
     fn ones() -> BTreeMap<String, Tensor> {
         x(Tensor::full([3, 5], 1.0))
     }
-    let firsts: [(&str, First); 9] = [
+    let firsts: [(&str, First); 8] = [
         ("run", |session, _, _| session.run(&ones()).map(drop).map_err(gpu_error)),
         ("run_async", |session, _, _| pollster::block_on(session.run_async(&ones())).map(drop).map_err(gpu_error)),
         ("compile", |session, _, _| {
             let other = BTreeMap::from([("x".to_string(), TensorType::f32([4, 5]))]);
             session.compile(&other).map(drop).map_err(gpu_error)
         }),
-        ("run_bound", |_, executable, bound| executable.run_bound(bound)),
         ("start", |_, executable, bound| executable.start(bound, &[0])?.wait().map(drop)),
         ("execute", |_, executable, _| executable.execute()),
         ("upload", |_, executable, _| executable.upload(&[Tensor::full([3, 5], 1.0)])),

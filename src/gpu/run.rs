@@ -50,6 +50,7 @@ impl Executable {
     }
 
     /// Runs on the caller's own buffers and returns when the work is submitted; nothing passes through the host.
+    /// That the device was lost may come out only where it is waited for, as by [`Device::wait`].
     ///
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
@@ -168,9 +169,7 @@ impl Executable {
             let mut encoder = self.encoder();
             encode_bound(&mut encoder, bound);
             self.device.shared.queue.submit([encoder.finish()]);
-        })?;
-        // A lost device takes submissions without a word.
-        self.device.poll(wgpu::PollType::Poll)
+        })
     }
 
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
