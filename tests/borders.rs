@@ -239,13 +239,14 @@ fn whatever_comes_first_after_a_loss_says_so() {
     fn ones() -> BTreeMap<String, Tensor> {
         x(Tensor::full([3, 5], 1.0))
     }
-    let firsts: [(&str, First); 8] = [
+    let firsts: [(&str, First); 9] = [
         ("run", |session, _, _| session.run(&ones()).map(drop).map_err(gpu_error)),
         ("run_async", |session, _, _| pollster::block_on(session.run_async(&ones())).map(drop).map_err(gpu_error)),
         ("compile", |session, _, _| {
             let other = BTreeMap::from([("x".to_string(), TensorType::f32([4, 5]))]);
             session.compile(&other).map(drop).map_err(gpu_error)
         }),
+        ("run_bound", |_, executable, bound| executable.run_bound(bound)),
         ("start", |_, executable, bound| executable.start(bound, &[0])?.wait().map(drop)),
         ("execute", |_, executable, _| executable.execute()),
         ("upload", |_, executable, _| executable.upload(&[Tensor::full([3, 5], 1.0)])),
@@ -261,8 +262,8 @@ fn whatever_comes_first_after_a_loss_says_so() {
         let buffer = |name: &str| gpu.tensor_buffer(name, &TensorType::f32([3, 5])).unwrap();
         let bound = executable.bind(vec![buffer("x")], vec![buffer("y")]).unwrap();
         gpu.wgpu_device().destroy();
-        let why = first(&session, executable, &bound).unwrap_err();
-        assert!(matches!(why, GpuError::Lost { .. }), "{name}: {why}");
+        let said = first(&session, executable, &bound);
+        assert!(matches!(said, Err(GpuError::Lost { .. })), "{name}: {said:?}");
     }
 }
 

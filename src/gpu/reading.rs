@@ -171,6 +171,7 @@ impl Reading {
             self.device.wait()?;
         }
         let result = self.arrived().await;
+        self.device.took(self.submission.clone())?;
         self.collect(result)
     }
 

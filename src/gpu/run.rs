@@ -1,6 +1,7 @@
 //! Running a compiled plan: upload, work and readback of all outputs in one submission.
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::device::Device;
 use super::executable::{Bound, BoundAction, Executable};
@@ -50,7 +51,6 @@ impl Executable {
     }
 
     /// Runs on the caller's own buffers and returns when the work is submitted; nothing passes through the host.
-    /// That the device was lost may come out only where it is waited for, as by [`Device::wait`].
     ///
     /// # Errors
     /// [`GpuError`] when the device is lost or refuses the work.
@@ -165,11 +165,12 @@ impl Executable {
     }
 
     fn submit(&self, bound: &Bound) -> Result<(), GpuError> {
-        self.device.scoped("a run", || {
+        let submission = self.device.scoped("a run", || {
             let mut encoder = self.encoder();
             encode_bound(&mut encoder, bound);
-            self.device.shared.queue.submit([encoder.finish()]);
-        })
+            self.device.shared.queue.submit([encoder.finish()])
+        })?;
+        self.device.took(submission)
     }
 
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
@@ -186,13 +187,22 @@ impl Device {
         self.poll(wgpu::PollType::wait_indefinitely())
     }
 
+    /// Fails when the device never took a submission. A lost one says nothing, and calls it done.
+    pub(super) fn took(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
+        self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(Duration::ZERO) })
+    }
+
     /// Lets wgpu call back; a wait that its time ran out for is no failure.
     pub(super) fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
         let polled = self.shared.device.poll(how);
         self.check()?;
         match polled {
             Ok(_) | Err(wgpu::PollError::Timeout) => Ok(()),
-            Err(error) => Err(self.explained(GpuError::Readback(error.to_string()))),
+            // Work that was submitted and never taken. Another thread may be about to hear why.
+            Err(wgpu::PollError::WrongSubmissionIndex(..)) => {
+                let unheard = GpuError::Lost { reason: "it takes no more work".into() };
+                Err(self.explained(unheard))
+            }
         }
     }
 
